@@ -1,0 +1,113 @@
+# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report.
+#
+#   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
+#
+# Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
+# its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
+# a notebook was only saved. Executor plugins take the same rules to clusters: snakemake --executor slurm ...
+import json
+from ssl_fusion.config import code_digest, load_profile, prefixed
+
+NAME = config.get("profile", "quick")
+P = load_profile(NAME)
+RUNS, FIGURES, NB = f"runs/{NAME}", f"figures/{NAME}", "nbs/experiments/"
+STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report"}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb") for step, nb in STEPS.items()}
+SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
+PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
+LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset == "eurosat-rgb" else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
+ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
+
+# One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
+PAPERMILL = ("OMP_NUM_THREADS={threads} papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
+             " 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
+
+
+def keys(prefix, *plain):
+    return prefixed(P, prefix) | {k: getattr(P, k) for k in plain}
+
+
+def prepare(wildcards):
+    plain = ("dataset", "data_folder", "store", "sources", "splits", "flagged", "fractions", "scenes", "grid", "patch_size", "archive_seed", "workers")
+    return json.dumps(keys("prepare_", *plain) | {"out": f"{RUNS}/splits", "seeds": sorted({*P.seeds, *P.tuned_seeds})})
+
+
+def pretraining(wildcards):
+    w = wildcards
+    own = {"split": f"{RUNS}/splits/{w.split}.parquet", "out": f"{RUNS}/pretrain/{w.split}/{w.sensor}", "sensor": w.sensor, "views": P.views.get(w.sensor, {})}
+    return json.dumps(keys("pretrain_", "store", "stem", "view_size") | own)
+
+
+def efficiency(wildcards):
+    w = wildcards
+    plain = ("store", "fractions", "seeds", "tuned_seeds", "stem", "scratch_lr", "stop_patches", "bootstrap")
+    fine = {f"ft_{k}": v for k, v in prefixed(P, "ft_").items()}
+    own = {
+        "split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}",
+        "out": f"{RUNS}/label_efficiency/{w.split}/{w.source}", "cache": f"{RUNS}/embeddings", "source": w.source,
+        "sensors": P.sensors[w.source], "arms": [ARMS[w.arm]] if ARMS[w.arm] else P.arms,
+        "encoders": {s: f"{RUNS}/pretrain/{w.split}/{s}/encoder.safetensors" for s in P.sensors[w.source]} if SSL else {},
+    }
+    return json.dumps(keys("none_", *plain) | fine | own)
+
+
+def reporting(wildcards):
+    logs = {f"{s}, {LABELS[split]} split": f"{RUNS}/pretrain/{split}/{s}/log.jsonl" for split in P.splits for s in PRETRAINED}
+    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric})
+
+
+def encoders(wildcards):
+    return [f"{RUNS}/pretrain/{wildcards.split}/{s}/encoder.safetensors" for s in P.sensors[wildcards.source]] if SSL else []
+
+
+EFFICIENCY = expand(RUNS + "/label_efficiency/{split}/{source}/{arm}.done", split=P.splits, source=P.sensors, arm=ARMS)
+LOGS = expand(RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb", split=P.splits, sensor=PRETRAINED) \
+     + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS)
+
+
+rule all:
+    input: FIGURES + "/notebooks/.kept"
+
+
+rule prepare_data:
+    output: P.store + "/store.json", expand(RUNS + "/splits/{split}.parquet", split=P.splits)
+    log: RUNS + "/notebooks/01_prepare_data.ipynb"
+    params: y=prepare, code=CODE["prepare"], nb=STEPS["prepare"]
+    threads: workflow.cores
+    shell: PAPERMILL
+
+
+rule pretrain:
+    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet"
+    output: RUNS + "/pretrain/{split}/{sensor}/encoder.safetensors"
+    log: RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb"
+    params: y=pretraining, code=CODE["pretrain"], nb=STEPS["pretrain"]
+    threads: workflow.cores
+    resources: gpu=1
+    shell: PAPERMILL
+
+
+rule label_efficiency:
+    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", encoders
+    output: touch(RUNS + "/label_efficiency/{split}/{source}/{arm}.done")
+    log: RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb"
+    params: y=efficiency, code=CODE["efficiency"], nb=STEPS["efficiency"]
+    threads: workflow.cores
+    resources: gpu=1
+    shell: PAPERMILL
+
+
+rule report:
+    input: EFFICIENCY
+    output: FIGURES + "/label_efficiency.csv", FIGURES + "/label_efficiency.svg", FIGURES + "/label_efficiency.png"
+    log: RUNS + "/notebooks/04_report.ipynb"
+    params: y=reporting, code=CODE["report"], nb=STEPS["report"]
+    threads: workflow.cores
+    shell: PAPERMILL
+
+
+rule keep_notebooks:
+    input: rules.report.output
+    output: touch(FIGURES + "/notebooks/.kept")
+    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb"], to=FIGURES + "/notebooks"
+    shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"

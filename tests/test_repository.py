@@ -1,0 +1,59 @@
+"What a reader of the repository relies on: a README that is current, links that lead somewhere, commands that exist."
+import re, subprocess, sys
+from pathlib import Path
+import pytest
+from readme import README, from_root, readme
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = 'nbs ssl_fusion tests tools profiles data/talk figures .ci'.split()
+BINARY = {'.png', '.pyc'}
+
+def texts():
+    "Every text file of the repository."
+    top = [p for p in ROOT.iterdir() if p.is_file()]
+    return [p for p in top+[p for d in FOLDERS for p in (ROOT/d).rglob('*') if p.is_file()]
+            if p.suffix not in BINARY and '.ipynb_checkpoints' not in p.parts]
+
+def test_no_path_of_a_machine():
+    own = re.compile(r'(?<![\w.-])/(?:home|root|work|tmp|Users|mnt)/\w+')
+    found = [f'{p.relative_to(ROOT)}: {m[0]}' for p in texts() for m in own.finditer(p.read_text(encoding='utf-8', errors='replace'))]
+    assert not found, '\n'.join(found)
+
+# ---- README ----------------------------------------------------------------------------------------------------------
+
+def test_readme_is_current(): assert README.read_text(encoding='utf-8')==readme(), 'run make readme'
+
+def test_readme_links_start_at_the_root():
+    assert from_root('![a](../figures/a.png) [b](00_b.ipynb) [c](https://d.e/f) [g](#h)')=='![a](figures/a.png) [b](nbs/00_b.ipynb) [c](https://d.e/f) [g](#h)'
+
+@pytest.mark.parametrize('name', ['README.md','CONTRIBUTING.md'])
+def test_links_lead_somewhere(name):
+    links = re.findall(r'\]\((?!\w+:|#)([^)\s#]+)', (ROOT/name).read_text(encoding='utf-8'))
+    assert not [link for link in links if not (ROOT/link).exists()]
+
+@pytest.mark.parametrize('name', ['README.md','CONTRIBUTING.md'])
+def test_rooms_are_those_there_are(name):
+    rooms = sorted(p.stem for p in (ROOT/'nbs').glob('[0-9]*.ipynb'))
+    assert re.findall(r'^\| [`[](\d\d_\w+)', (ROOT/name).read_text(encoding='utf-8'), re.M)==rooms
+
+@pytest.mark.parametrize('name', ['README.md','CONTRIBUTING.md'])
+def test_commands_exist(name):
+    targets = set(re.findall(r'^([a-z]+):', (ROOT/'Makefile').read_text(), re.M))
+    text = (ROOT/name).read_text(encoding='utf-8')
+    said = set(re.findall(r'(?:`|^)make ([a-z]+)', text, re.M))
+    assert said and said <= targets
+    assert not [nb for nb in re.findall(r'papermill (\S+\.ipynb)', text) if not (ROOT/nb).exists()]
+
+# ---- tools -----------------------------------------------------------------------------------------------------------
+
+def once(lock, *command): return [sys.executable, str(ROOT/'tools'/'only_once.py'), str(lock), *command]
+
+def test_a_second_run_is_refused_while_the_first_lives(tmp_path):
+    lock = tmp_path/'runs'/'lock'
+    first = subprocess.Popen(once(lock, sys.executable, '-c', 'print("running", flush=True); input()'),
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline()=='running\n'
+    second = subprocess.run(once(lock, 'true'), capture_output=True, text=True)
+    assert second.returncode==75 and f'process {first.pid}' in second.stderr
+    first.kill(); first.wait()
+    assert subprocess.run(once(lock, 'true')).returncode==0
