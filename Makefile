@@ -29,6 +29,11 @@ else
   INSTALLED := $(VENV)/.installed
 endif
 
+# notebooks run in other folders
+ifneq ($(SSL_FUSION_DATA),)
+  export SSL_FUSION_DATA := $(abspath $(SSL_FUSION_DATA))
+endif
+
 # papermill, snakemake, nbdev_export, ... of the chosen Python come first
 export PATH := $(BIN):$(PATH)
 

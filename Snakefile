@@ -1,6 +1,7 @@
 # The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
+#   snakemake --cores 2 --config profile=quick 'set={"pretrain_epochs": 2}' runs=runs/trial figures=figures/trial      some keys otherwise
 #
 # Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
@@ -9,8 +10,8 @@ import json
 from ssl_fusion.config import code_digest, load_profile, prefixed
 
 NAME = config.get("profile", "quick")
-P = load_profile(NAME)
-RUNS, FIGURES, NB = f"runs/{NAME}", f"figures/{NAME}", "nbs/experiments/"
+P = load_profile(NAME, **config.get("set", {}))
+RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report"}
 CODE = {step: code_digest(f"{NB}{nb}.ipynb") for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)

@@ -4,20 +4,19 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'BANDS', 'BAND_FILE', 'CHUNK', 'PASSING', 'BROKEN', 'PATIENCE', 'STREAMS', 'DAMAGED', 'ZENODO', 'File',
-           'Dataset', 'choose', 'of_bands', 'silent', 'pump', 'transfer_line', 'seldom', 'print_progress',
-           'Interrupted', 'retry_after', 'answer', 'note_of', 'held', 'begin', 'resumable', 'extent', 'attempt',
-           'pause', 'persist', 'check', 'sum_of', 'verified', 'fetch', 'inside', 'Member', 'open_zst', 'tar_members',
-           'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked', 'get', 'main']
+           'ZenodoRecord', 'choose', 'of_bands', 'silent', 'pump', 'transfer_line', 'seldom', 'print_progress',
+           'Interrupted', 'retry_after', 'answer', 'note_of', 'held', 'begin_part', 'resumable', 'extent', 'attempt',
+           'pause', 'persist', 'check_file', 'sum_of', 'verified', 'fetch', 'inside', 'Member', 'open_zst',
+           'tar_members', 'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked', 'get', 'main']
 
-# %% ../nbs/02a_download.ipynb #c4b200c7
+# %% ../nbs/02a_download.ipynb #051ed605
 import bz2, gzip, hashlib, json, os, random, re, ssl, stat, sys, tarfile, time, zlib
 import zstandard
 from argparse import ArgumentParser
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import partial, wraps
 from http.client import HTTPException
 from IPython.display import clear_output
 from pathlib import Path
@@ -28,7 +27,7 @@ from zipfile import BadZipFile, ZipFile
 from . import __version__
 from .sensors import S1_BANDS, S2_BANDS
 
-# %% ../nbs/02a_download.ipynb #97153d1a
+# %% ../nbs/02a_download.ipynb #63ac625b
 @dataclass(frozen=True)
 class File:
     "A file of a record."
@@ -38,35 +37,35 @@ class File:
     unpacks:str='' # Folder that it unpacks to; '' for a file that is read as it is
     other:'File|None'=None # The same content in another packing, for a record without this one
 
-# %% ../nbs/02a_download.ipynb #14c9b811
+# %% ../nbs/02a_download.ipynb #d9291496
 @dataclass(frozen=True)
-class Dataset:
+class ZenodoRecord:
     "Files of a Zenodo record."
     record:int # Number of the record
     files:tuple # Of `File`
 
-# %% ../nbs/02a_download.ipynb #3a73dd10
+# %% ../nbs/02a_download.ipynb #6fe0afe9
 DATASETS = { # Name -> dataset
-    'eurosat-rgb': Dataset(7711810, (
+    'eurosat-rgb': ZenodoRecord(7711810, (
         File('EuroSAT.zip', 'c8fa014336c82ac7804f0398fcb19387', 'rgb',
              other=File('EuroSAT_RGB.zip', 'f46e308c4d50d4bf32fedad2d3d62f3b', 'rgb')),)),
-    'eurosat-ms': Dataset(7711810, (
+    'eurosat-ms': ZenodoRecord(7711810, (
         File('EuroSATallBands.zip', '5ac12b3b2557aa56e1826e981e8e200e', 'multispectral', 'ds',
              other=File('EuroSAT_MS.zip', '091174add3c8e680a49244acf185b9f0', 'multispectral', 'EuroSAT_MS')),)),
-    'bigearthnet-v1': Dataset(12687186, (
+    'bigearthnet-v1': ZenodoRecord(12687186, (
         File('BigEarthNet-S1-v1.0.tar.gz', '94ced73440dea8c7b9645ee738c5a172', 'S1', 'BigEarthNet-S1-v1.0'),
         File('BigEarthNet-S2-v1.0.tar.gz', '5a64e9ce38deb036a435a7b59494924c', 'S2', 'BigEarthNet-v1.0'))),
-    'bigearthnet-v2': Dataset(10891137, (
+    'bigearthnet-v2': ZenodoRecord(10891137, (
         File('metadata.parquet', '55687065e77b6d0b0f1ff604a6e7b49c', 'labels'),
         File('metadata_for_patches_with_snow_cloud_or_shadow.parquet', 'fe31856f4986d446c9468b59d6387c91', 'labels'),
         File('Reference_Maps.tar.zst', '95d85a222fa983faddcac51a19f28917', 'reference maps', 'Reference_Maps'),
         File('BigEarthNet-S1.tar.zst', 'a55eaa2cdf6a917e296bd6601ec1e348', 'S1', 'BigEarthNet-S1'),
         File('BigEarthNet-S2.tar.zst', '2245ed2d1a93f6ce637d839bc856396e', 'S2', 'BigEarthNet-S2')))}
 
-# %% ../nbs/02a_download.ipynb #acf42409
+# %% ../nbs/02a_download.ipynb #e75ca179
 BANDS = dict(S1=S1_BANDS, S2=S2_BANDS) # Content -> bands that are files within it
 
-# %% ../nbs/02a_download.ipynb #35737d00
+# %% ../nbs/02a_download.ipynb #34f7df57
 def choose(
     dataset:str, # Key in `DATASETS`
     parts=None, # Contents wanted, such as `('S2',)`; default: all
@@ -81,10 +80,10 @@ def choose(
     has_bands = lambda f: bands is None or f.content not in BANDS or set(bands)&set(BANDS[f.content])
     return [f for f in files if f.content=='labels' or (f.content in (parts or there) and has_bands(f))]
 
-# %% ../nbs/02a_download.ipynb #cecdfe05
+# %% ../nbs/02a_download.ipynb #b20c4996
 BAND_FILE = re.compile(rf'_({"|".join(S1_BANDS+S2_BANDS)})\.tif$')
 
-# %% ../nbs/02a_download.ipynb #f49fcbc7
+# %% ../nbs/02a_download.ipynb #b501b0e9
 def of_bands(
     bands=None, # Names of bands; default: all
 )->Callable: # Name of a file -> whether it is wanted
@@ -92,14 +91,14 @@ def of_bands(
     if unknown := set(bands or ())-{*S1_BANDS,*S2_BANDS}: raise ValueError(f'no band {sorted(unknown)}, there are {", ".join(S1_BANDS+S2_BANDS)}')
     return lambda name: bands is None or not (m := BAND_FILE.search(name)) or m[1] in bands
 
-# %% ../nbs/02a_download.ipynb #fb688d90
+# %% ../nbs/02a_download.ipynb #9c1b16e6
 CHUNK = 2**18 # Bytes moved at a time
 
-# %% ../nbs/02a_download.ipynb #cc105957
+# %% ../nbs/02a_download.ipynb #dc33ac9f
 def silent(what, done, total, rate):
-    "Report nothing."
+    "Report nothing; called as `pump` says."
 
-# %% ../nbs/02a_download.ipynb #744fc534
+# %% ../nbs/02a_download.ipynb #51b18253
 def pump(
     source, # Open for reading
     sink:Callable, # Takes each block of bytes
@@ -116,7 +115,7 @@ def pump(
         report(what, done, total, (done-before)/max(time.monotonic()-start, 1e-9))
     return done
 
-# %% ../nbs/02a_download.ipynb #6b37d8e9
+# %% ../nbs/02a_download.ipynb #951a0e0e
 def transfer_line(
     what:str, # Such as the name of a file
     done:int, # Bytes
@@ -128,27 +127,28 @@ def transfer_line(
     left = f'  {timedelta(seconds=round((total-done)/rate))} left' if rate else ''
     return f'{what}  {done/1e6:,.1f}/{total/1e6:,.1f} MB  {done/total:.0%}  {rate/1e6:,.1f} MB/s{left}'
 
-# %% ../nbs/02a_download.ipynb #6d4ca56f
+# %% ../nbs/02a_download.ipynb #1e81582d
 def seldom(
     report:Callable, # See `pump`
     every:float=2., # Seconds
 )->Callable: # See `pump`
     "A report made less often: when something new begins, every few seconds, and at the end."
     last = [None,0.] # What was reported, and when
+    @wraps(report)
     def speak(what, done, total, rate):
         if what==last[0] and done!=total and time.monotonic()-last[1]<every: return
         last[:] = what,time.monotonic()
         report(what, done, total, rate)
     return speak
 
-# %% ../nbs/02a_download.ipynb #fa3792a3
+# %% ../nbs/02a_download.ipynb #687df5db
 @seldom
 def print_progress(what, done, total, rate):
     "Print `transfer_line` in place, and wipe it at the end."
     clear_output(wait=done!=total)
     if done!=total: print(transfer_line(what, done, total, rate), end='', flush=True)
 
-# %% ../nbs/02a_download.ipynb #ee89b18c
+# %% ../nbs/02a_download.ipynb #b7856eec
 class Interrupted(Exception):
     "A request that failed in a way that may pass."
     def __init__(self,
@@ -158,7 +158,7 @@ class Interrupted(Exception):
         super().__init__(reason)
         self.wait = wait
 
-# %% ../nbs/02a_download.ipynb #ffe58ca6
+# %% ../nbs/02a_download.ipynb #b7038e82
 def retry_after(
     headers, # Of an answer
 )->float|None: # Seconds; `None` if the server does not say
@@ -168,11 +168,11 @@ def retry_after(
     try: return max(0., (parsedate_to_datetime(value)-datetime.now(timezone.utc)).total_seconds())
     except (TypeError, ValueError): return None
 
-# %% ../nbs/02a_download.ipynb #52209c64
+# %% ../nbs/02a_download.ipynb #dc24c75d
 PASSING = 408,425,429,500,502,503,504 # Statuses of HTTP
 BROKEN = URLError,HTTPException,ConnectionError,TimeoutError,ssl.SSLError # What a broken line raises
 
-# %% ../nbs/02a_download.ipynb #e93e46a8
+# %% ../nbs/02a_download.ipynb #370aa9ee
 def answer(
     url:str,
     headers:dict={}, # Of the request
@@ -185,22 +185,22 @@ def answer(
         raise (FileNotFoundError if e.code==404 else OSError)(f'{url}: {e.code} {e.reason}') from e
     except BROKEN as e: raise Interrupted(f'{getattr(e, "reason", e)}') from e
 
-# %% ../nbs/02a_download.ipynb #7010f7cb
+# %% ../nbs/02a_download.ipynb #996d948b
 def note_of(
     part:Path, # Half file
 )->Path:
     "Where it is noted what a half file is half of."
     return part.with_name(f'{part.name}.json')
 
-# %% ../nbs/02a_download.ipynb #daef9ec4
+# %% ../nbs/02a_download.ipynb #c5ed5ba7
 def held(
     part:Path, # Half file
 )->int: # Bytes; 0 without a file
     "How much of a file is there."
     return part.stat().st_size if part.exists() else 0
 
-# %% ../nbs/02a_download.ipynb #23c95bb5
-def begin(
+# %% ../nbs/02a_download.ipynb #b8b68dfc
+def begin_part(
     part:Path, # Half file
     headers, # Of the answer that will fill it
     total:int|None, # Bytes, if known
@@ -211,7 +211,7 @@ def begin(
     if not tag.startswith('"'): tag = headers.get('Last-Modified') or ''
     note_of(part).write_text(json.dumps(dict(tag=tag, total=total)))
 
-# %% ../nbs/02a_download.ipynb #2e8ac370
+# %% ../nbs/02a_download.ipynb #8c5e5259
 def resumable(
     part:Path, # Half file
 )->tuple: # Bytes that are there, tag, bytes in all; `(0, '', None)` for a start from nothing
@@ -222,7 +222,7 @@ def resumable(
     usable = note['tag'] and done and (total is None or done<=total)
     return (done,note['tag'],total) if usable else (0,'',None)
 
-# %% ../nbs/02a_download.ipynb #2acf4fbd
+# %% ../nbs/02a_download.ipynb #be4ad23c
 def extent(
     response, # See `answer`
     done:int, # Bytes that are there
@@ -234,7 +234,7 @@ def extent(
     length = response.headers.get('Content-Length')
     return start,start+int(length) if length else None
 
-# %% ../nbs/02a_download.ipynb #e15eaf9d
+# %% ../nbs/02a_download.ipynb #dd57a865
 def attempt(
     url:str,
     part:Path, # Half file, or none yet
@@ -249,25 +249,26 @@ def attempt(
     with answer(url, {'Range':f'bytes={done}-', 'If-Range':tag} if done else {}, timeout) as r:
         start,total = extent(r, done)
         if size is not None and total not in (None,size): raise ValueError(f'{url}: size should be {size:,} bytes, the server has {total:,}')
-        if not start: begin(part, r.headers, total)
+        if not start: begin_part(part, r.headers, total)
         with open(part, 'ab') as f:
             try: done = pump(r, f.write, what, start, total, report)
             except BROKEN as e: raise Interrupted(str(e)) from e
+            except OSError as e: raise OSError(f'{part}: {e}') from e
             os.fsync(f.fileno())
     if total is not None and done<total: raise Interrupted(f'connection closed at {done:,} of {total:,} bytes')
 
-# %% ../nbs/02a_download.ipynb #fa278e64
+# %% ../nbs/02a_download.ipynb #ecc28c3b
 def pause(
     failures:int, # In a row
     told:float|None=None, # Seconds that the server asked to wait
 )->float: # Seconds
     "How long to wait before the next request."
-    return told if told is not None else min(60., 2.**failures)*random.uniform(.5, 1)
+    return max(told or 0., min(60., 2.**failures)*random.uniform(.5, 1))
 
-# %% ../nbs/02a_download.ipynb #814630b9
+# %% ../nbs/02a_download.ipynb #5b2f4b1b
 PATIENCE = 3600. # Seconds; who asks to wait longer is an error
 
-# %% ../nbs/02a_download.ipynb #3a62d047
+# %% ../nbs/02a_download.ipynb #507674c0
 def persist(
     request:Callable, # Adds to the half file, or raises `Interrupted`
     part:Path, # Half file
@@ -289,8 +290,8 @@ def persist(
             report(f'{part.stem}: {e}, again in {wait:.0f} s', held(part), None, 0.)
             sleep(wait)
 
-# %% ../nbs/02a_download.ipynb #b680f864
-def check(
+# %% ../nbs/02a_download.ipynb #9c40c2b3
+def check_file(
     path:Path,
     url:str, # Where it is from
     md5:str|None=None, # Expected, in hexadecimal digits
@@ -304,12 +305,12 @@ def check(
     with open(path, 'rb') as f: pump(f, digest.update, f'{path.name}: verifying', total=held(path), report=report)
     if digest.hexdigest()!=md5: raise ValueError(f'{path} from {url}: md5 should be {md5}, is {digest.hexdigest()}')
 
-# %% ../nbs/02a_download.ipynb #0553ca20
+# %% ../nbs/02a_download.ipynb #599ad7ac
 def sum_of(path:Path)->Path:
     "Where it is noted that a file was verified."
     return path.with_name(f'{path.name}.md5')
 
-# %% ../nbs/02a_download.ipynb #518fc14d
+# %% ../nbs/02a_download.ipynb #cee3d93d
 def verified(
     path:Path,
     md5:str|None, # In hexadecimal digits
@@ -318,7 +319,7 @@ def verified(
     note = sum_of(path)
     return note.exists() and note.stat().st_mtime_ns>=path.stat().st_mtime_ns and note.read_text().split()[0]==md5
 
-# %% ../nbs/02a_download.ipynb #7f4180bc
+# %% ../nbs/02a_download.ipynb #bce24b49
 def fetch(
     url:str,
     path:Path, # Where the file goes
@@ -333,18 +334,20 @@ def fetch(
     path = Path(path)
     part = path.with_name(f'{path.name}.part')
     if path.exists():
-        if not verified(path, md5): check(path, url, md5, size, report)
+        if not verified(path, md5): check_file(path, url, md5, size, report)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         persist(partial(attempt, url, part, path.name, size, timeout, report), part, url, retries, report, sleep)
-        try: check(part, url, md5, size, report)
-        except ValueError: part.unlink(); raise
+        try: check_file(part, url, md5, size, report)
+        except ValueError:
+            for f in (part,note_of(part)): f.unlink()
+            raise
         os.replace(part, path)
-        note_of(part).unlink(missing_ok=True)
+        note_of(part).unlink()
     if md5 is not None: sum_of(path).write_text(f'{md5}  {path.name}\n')
     return path
 
-# %% ../nbs/02a_download.ipynb #f3f1f4c9
+# %% ../nbs/02a_download.ipynb #be577990
 def inside(
     name:str, # Of a member of an archive
 )->str: # The same name
@@ -353,7 +356,7 @@ def inside(
     if not name or not parts[0] or ':' in parts[0] or '..' in parts or '\0' in name: raise ValueError(f'{name!r} may lead out of the folder')
     return name
 
-# %% ../nbs/02a_download.ipynb #c89edaa7
+# %% ../nbs/02a_download.ipynb #f6ec3915
 class Member(NamedTuple):
     "A member of an archive."
     name:str
@@ -362,17 +365,17 @@ class Member(NamedTuple):
     open:Callable # () -> open for reading; before the next member
     at:int # Bytes of the archive that were read so far
 
-# %% ../nbs/02a_download.ipynb #cc6bbba0
+# %% ../nbs/02a_download.ipynb #be3f493c
 def open_zst(
     file, # Open for reading, binary
 ): # Open for reading, unpacked
     "A stream of zstandard: any window, any number of frames."
     return zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(file, read_across_frames=True)
 
-# %% ../nbs/02a_download.ipynb #20b4a72c
+# %% ../nbs/02a_download.ipynb #81569a3c
 STREAMS = {'.tar':lambda f: f, '.gz':lambda f: gzip.GzipFile(fileobj=f), '.bz2':bz2.BZ2File, '.zst':open_zst} # End of a name -> what unpacks it
 
-# %% ../nbs/02a_download.ipynb #3c909e4a
+# %% ../nbs/02a_download.ipynb #852fbdbe
 def tar_members(
     path:Path, # Tar, compressed or not
 ): # Iterator over `Member`
@@ -383,7 +386,7 @@ def tar_members(
             yield Member(m.name, m.size, kind, partial(t.extractfile, m), raw.tell())
             t.members.clear()
 
-# %% ../nbs/02a_download.ipynb #1867134e
+# %% ../nbs/02a_download.ipynb #fb0fb74b
 def zip_members(
     path:Path, # Zip
 ): # Iterator over `Member`
@@ -395,7 +398,7 @@ def zip_members(
             plain = stat.S_IFMT(i.external_attr>>16) in (0,stat.S_IFREG)
             yield Member(i.filename, i.file_size, 'folder' if i.is_dir() else 'file' if plain else 'other', partial(z.open, i), at)
 
-# %% ../nbs/02a_download.ipynb #3201d295
+# %% ../nbs/02a_download.ipynb #d3e7aaca
 def members(
     path:Path, # Archive
 ): # Iterator over `Member`
@@ -403,7 +406,7 @@ def members(
     if path.suffix!='.zip' and path.suffix not in STREAMS: raise ValueError(f'{path}: cannot unpack {path.suffix}, only {" ".join(STREAMS)} .zip')
     return zip_members(path) if path.suffix=='.zip' else tar_members(path)
 
-# %% ../nbs/02a_download.ipynb #49048a2b
+# %% ../nbs/02a_download.ipynb #82de077b
 def unpack(
     member:Member, # A file
     path:Path, # Where it goes
@@ -415,14 +418,14 @@ def unpack(
     if n!=member.size: raise EOFError(f'{member.name} should have {member.size:,} bytes, has {n:,}')
     os.replace(part, path)
 
-# %% ../nbs/02a_download.ipynb #3250d785
+# %% ../nbs/02a_download.ipynb #73692ebc
 DAMAGED = tarfile.TarError,BadZipFile,gzip.BadGzipFile,zlib.error,zstandard.ZstdError,EOFError # What unpacking damaged archives raises
 
-# %% ../nbs/02a_download.ipynb #5fe07511
+# %% ../nbs/02a_download.ipynb #990f16de
 def extract(
     archive:Path, # `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.zst`
     folder:Path, # Where it is unpacked
-    wanted:Callable=of_bands(), # Name of a file -> whether it is wanted
+    wanted:Callable=lambda name: True, # Name of a file -> whether it is wanted
     report:Callable=print_progress, # See `pump`; counts bytes of the archive
 )->int: # Files written, those that were there not counted
     "Unpack an archive, or go on with it; names that lead out, links and devices are refused."
@@ -439,10 +442,10 @@ def extract(
     except (*DAMAGED, ValueError) as e: raise ValueError(f'{archive}: {e}') from e
     return n
 
-# %% ../nbs/02a_download.ipynb #2b8456c1
+# %% ../nbs/02a_download.ipynb #f2a0b561
 ZENODO = 'https://zenodo.org'
 
-# %% ../nbs/02a_download.ipynb #dba4daad
+# %% ../nbs/02a_download.ipynb #94ec9d4b
 def address(
     record:int, # Number of the record
     name:str, # Of the file
@@ -451,7 +454,7 @@ def address(
     "Where a file of a record is."
     return f'{base_url}/records/{record}/files/{name}?download=1'
 
-# %% ../nbs/02a_download.ipynb #946e7263
+# %% ../nbs/02a_download.ipynb #cf27d710
 def obtain(
     file:File,
     record:int, # Number of the record
@@ -467,7 +470,7 @@ def obtain(
         return obtain(file.other, record, folder, base_url, **how)
     return file
 
-# %% ../nbs/02a_download.ipynb #c88af567
+# %% ../nbs/02a_download.ipynb #c638113b
 def unpacked(
     root:Path, # Folder of the dataset
     file:File,
@@ -479,7 +482,7 @@ def unpacked(
     there = note.read_text().split()
     return there==['all'] or (bands is not None and set(bands)<=set(there))
 
-# %% ../nbs/02a_download.ipynb #efe2ea9b
+# %% ../nbs/02a_download.ipynb #05587d30
 def get(
     dataset:str, # Key in `DATASETS`
     folder:Path, # Where datasets are
@@ -499,7 +502,7 @@ def get(
             (root/f'{file.name}.unpacked').write_text(' '.join(sorted(bands)) if bands else 'all')
     return root
 
-# %% ../nbs/02a_download.ipynb #de9afda2
+# %% ../nbs/02a_download.ipynb #2ea31bc4
 def main(
     args=None, # Words of the command; default: those of the shell
 ):
@@ -514,6 +517,6 @@ def main(
     except KeyboardInterrupt: sys.exit('\ninterrupted; the same command goes on')
     except (OSError, ValueError) as e: sys.exit(f'\n{e}')
 
-# %% ../nbs/02a_download.ipynb #d36a985f
+# %% ../nbs/02a_download.ipynb #1ba497ad
 #| eval: false
 if __name__=='__main__': main()

@@ -7,7 +7,7 @@ __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_s
            'arm_encoders', 'arm_features', 'run_probe', 'run_tuning', 'run_arm', 'arm_config', 'blank', 'run_cell',
            'run_grid', 'show_cell']
 
-# %% ../nbs/16_experiments.ipynb #084473cd
+# %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from .simulate import simulate
 from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
 from .store import Store, band_statistics
 
-# %% ../nbs/16_experiments.ipynb #d37dcc90
+# %% ../nbs/16_experiments.ipynb #8d9d49cd
 PLACES = {'eurosat-rgb': ('eurosat-rgb','eurosat','.'), 'bigearthnet-v1': ('bigearthnet-v1','.'), 'bigearthnet-v2': ('bigearthnet-v2','.')}
 
 def find_archive(
@@ -40,7 +40,7 @@ def find_archive(
         except (OSError, ValueError): continue
         if archive.name==dataset: return archive
 
-# %% ../nbs/16_experiments.ipynb #65452ea8
+# %% ../nbs/16_experiments.ipynb #538d2146
 def obtain_archive(
     cfg:PrepareData, # `dataset`, `data_folder` and, for a simulated one, what it is made of
 )->Archive:
@@ -51,7 +51,7 @@ def obtain_archive(
     folder = at_root(cfg.data_folder or os.environ.get('SSL_FUSION_DATA') or 'data/archives')
     return find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')/cfg.dataset))
 
-# %% ../nbs/16_experiments.ipynb #19caa31b
+# %% ../nbs/16_experiments.ipynb #df7e797b
 def split_label(
     store:Store,
     kind:str, # 'random' or 'published'
@@ -59,7 +59,7 @@ def split_label(
     "The name of a split."
     return 'random 60/20/20' if kind=='random' else store.split_name
 
-# %% ../nbs/16_experiments.ipynb #cfd047b4
+# %% ../nbs/16_experiments.ipynb #a646d20d
 def prepare_split(
     cfg:PrepareData, # `flagged`, `fractions`, `seeds`, `out`
     store:Store,
@@ -77,7 +77,7 @@ def prepare_split(
     return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in ('train','validation','test','excluded')},
                 test_patches_beside_train=leakage(store.index, split) if known else np.nan)
 
-# %% ../nbs/16_experiments.ipynb #042701b2
+# %% ../nbs/16_experiments.ipynb #16cec063
 def views_of(
     sensor:Sensor,
     size:int, # Side of a view in pixels
@@ -86,7 +86,7 @@ def views_of(
     "The views of a profile."
     return views_for(sensor, size, **{k: tuple(v) if isinstance(v, list) else v for k,v in fields.items()})
 
-# %% ../nbs/16_experiments.ipynb #f1556406
+# %% ../nbs/16_experiments.ipynb #9b77f0a0
 @dataclass(frozen=True)
 class Bench:
     "Patches, split, labels and folders of one source and split."
@@ -103,7 +103,7 @@ class Bench:
     def stop(self)->np.ndarray: # Positions of the validation patches that decide when to stop
         return np.random.default_rng(0).permutation(self.parts['validation'])[:self.cfg.stop_patches]
 
-# %% ../nbs/16_experiments.ipynb #9bb1cd9a
+# %% ../nbs/16_experiments.ipynb #8761d658
 def set_up(
     cfg:LabelEfficiency,
 )->Bench:
@@ -118,20 +118,22 @@ def set_up(
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
     return Bench(cfg, store, parts, labels, {})
 
-# %% ../nbs/16_experiments.ipynb #a3b623b2
+# %% ../nbs/16_experiments.ipynb #7508a333
 def arm_encoders(
     bench:Bench,
     initialisation:str, # 'scratch', 'random', 'ssl', 'imagenet' or 'imagenet-fair'
     seed:int, # Of untrained weights
 )->dict: # Sensor name -> `Encoder`
     "An encoder for each sensor of the bench; raises `WeightsUnavailable` where ImageNet's cannot be had."
+    statistics = lambda sensor: band_statistics(bench.store, sensor, bench.parts['train'])
     def one(sensor):
         if initialisation=='ssl': return load_encoder(at_root(bench.cfg.encoders[sensor.name]), sensor)
-        if initialisation.startswith('imagenet'): return imagenet_encoder(sensor, fair=initialisation=='imagenet-fair')
-        return scratch_encoder(sensor, *band_statistics(bench.store, sensor, bench.parts['train']), bench.cfg.stem, seed)
+        if initialisation=='imagenet': return imagenet_encoder(sensor, fair=False)
+        if initialisation=='imagenet-fair': return imagenet_encoder(sensor, True, *(statistics(sensor) if sensor.source=='S1' else ()))
+        return scratch_encoder(sensor, *statistics(sensor), bench.cfg.stem, seed)
     return {s.name: one(s) for s in bench.sensors}
 
-# %% ../nbs/16_experiments.ipynb #c8b73c50
+# %% ../nbs/16_experiments.ipynb #de222419
 def arm_features(
     bench:Bench,
     initialisation:str, # As `arm_encoders`, or 'statistics'
@@ -142,7 +144,7 @@ def arm_features(
     encoders = arm_encoders(bench, initialisation, seed).values()
     return np.concatenate([cached_embeddings(e, bench.store, at_root(bench.cfg.cache), default_fabric().device) for e in encoders], 1)
 
-# %% ../nbs/16_experiments.ipynb #98363637
+# %% ../nbs/16_experiments.ipynb #b67b31a9
 def run_probe(
     bench:Bench,
     initialisation:str, # Where the features come from
@@ -154,7 +156,7 @@ def run_probe(
     if key not in bench.probes: bench.probes[key] = choose_probe(z[labelled], y[labelled], z[v], y[v], bench.store.task)
     return bench.probes[key]
 
-# %% ../nbs/16_experiments.ipynb #20e847d4
+# %% ../nbs/16_experiments.ipynb #5e69a0c3
 def run_tuning(
     bench:Bench,
     initialisation:str, # As `arm_encoders`
@@ -171,7 +173,7 @@ def run_tuning(
     how = FineTuning(cfg.ft_epochs, cfg.ft_min_steps, cfg.ft_max_steps, cfg.ft_batch_size, cfg.ft_lr if probe else cfg.scratch_lr)
     return fine_tune(classifier, bench.store, labelled, bench.stop, views, how, seed)
 
-# %% ../nbs/16_experiments.ipynb #3ca85506
+# %% ../nbs/16_experiments.ipynb #f4539c0d
 def run_arm(
     bench:Bench,
     initialisation:str, # Where the encoder comes from
@@ -191,7 +193,7 @@ def run_arm(
     scores = predict(best.value, bench.store, bench.sensors, test, device=default_fabric().device)
     return scores,dict(step=best.setting, validation=best.score)
 
-# %% ../nbs/16_experiments.ipynb #4e5266af
+# %% ../nbs/16_experiments.ipynb #b5c50b65
 def arm_config(
     bench:Bench,
 )->dict: # JSON-ready
@@ -202,7 +204,7 @@ def arm_config(
     parts = hashlib.sha256(b''.join(bench.parts[p].tobytes() for p in bench.parts)).hexdigest()[:16]
     return bench.cfg.model_dump(exclude=own)|dict(encoders=made, data=data, parts=parts, code=room_digest('experiments'))
 
-# %% ../nbs/16_experiments.ipynb #ec361021
+# %% ../nbs/16_experiments.ipynb #952a326a
 def blank(
     bench:Bench,
     initialisation:str,
@@ -217,7 +219,7 @@ def blank(
                   initialisation=initialisation, strategy=strategy, fraction=float(fraction), seed=seed,
                   n_train=len(bench.labels[seed][fraction]), environment=environment(), **fields)
 
-# %% ../nbs/16_experiments.ipynb #74e1f2cb
+# %% ../nbs/16_experiments.ipynb #ef5bff48
 def run_cell(
     bench:Bench,
     initialisation:str, # Where the encoder comes from
@@ -239,7 +241,7 @@ def run_cell(
     return save_record(blank(bench, initialisation, strategy, fraction, seed, metrics=evaluate(scores, labels, store.task, store.classes),
                              intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap), config=config|dict(chosen=chosen)), out/'records')
 
-# %% ../nbs/16_experiments.ipynb #fdc6260a
+# %% ../nbs/16_experiments.ipynb #a1de1848
 def run_grid(
     bench:Bench,
 )->list: # Paths of the records
@@ -258,7 +260,7 @@ def run_grid(
             show_cell(paths[-1], i, len(cells))
     return paths
 
-# %% ../nbs/16_experiments.ipynb #5085a01b
+# %% ../nbs/16_experiments.ipynb #27f12fcb
 def show_cell(
     path:Path, # Of a record
     i:int, # Number of the cell in its arm, from 1

@@ -231,7 +231,9 @@ def dress(
     simulated:bool=False, # Adds a word that cannot be overlooked
 )->Figure: # The same figure
     "Set title, legend and, where it is due, the word SIMULATED above the panels, and the footer below."
-    (w,h),lines,ncols = fig.get_size_inches(),textwrap.wrap(footer, int(fig.get_figwidth()*19)),int(fig.get_figwidth()//1.5)
+    (w,h),handles = fig.get_size_inches(),list(handles)
+    lines,longest = textwrap.wrap(footer, int(w*19)),max((len(k.get_label()) for k in handles), default=0)
+    ncols = max(1, int(w/(.5+.065*longest))) # inches: a line and its space, a letter
     top,foot = .32+.19*-(-len(handles)//ncols),.1+.14*len(lines) # inches
     fig.get_layout_engine().set(rect=(0, foot/h, 1, 1-(top+foot)/h))
     fig.text(.1/w, 1-.08/h, title, va='top', fontsize=11, weight='bold')

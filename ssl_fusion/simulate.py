@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'NAMES', 'BEACH', 'SALT_MARSH', 'LAKE', 'SEA', 'OPEN_LAND', 'MATERIALS', 'COVERS', 'COVER', 'RECIPES', 'DAYS',
-           'LENGTH', 'WIDTH', 'WARP', 'EDGES', 'ROWS', 'DOTS', 'OVERLAY', 'CHOICES', 'OBJECTS', 'LABEL_SHARE',
-           'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'HAZE', 'LOOKS', 'OPEN_WATER', 'NOISE_FLOOR', 'SKYLIGHT', 'TILES',
-           'stream', 'bumps', 'smooth_noise', 'land_facts', 'affinity', 'table', 'greenness', 'ends', 'polygons',
-           'settle', 'distance_to_contour', 'waters', 'scramble', 'divide', 'choices', 'plant', 'Landscape',
-           'landscape', 'cut', 'patch_labels', 'growth', 'sunlight', 'observe_s2', 'speckle', 'observe_s1',
-           'cloud_field', 'veil', 'under', 'add_clouds', 'Acquisition', 'acquisition', 'cloud_over', 'Scene',
-           'simulate_scene', 'geotiff', 'write_geotiff', 'write_json', 'write_patch', 'write_scene', 'claim',
-           'simulate']
+           'SEASONS', 'LENGTH', 'WIDTH', 'WARP', 'EDGES', 'ROWS', 'DOTS', 'OVERLAY', 'CHOICES', 'OBJECTS',
+           'LABEL_SHARE', 'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'HAZE', 'LOOKS', 'SPECKLE_SIZE', 'OPEN_WATER',
+           'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'TILES', 'stream', 'bumps', 'smooth_noise', 'land_facts', 'affinity',
+           'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour', 'waters', 'scramble', 'divide',
+           'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels', 'growth', 'sunlight', 'observe_s2',
+           'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds', 'Acquisition', 'acquisition',
+           'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff', 'write_json', 'write_patch',
+           'write_scene', 'claim', 'simulate']
 
-# %% ../nbs/03_simulate.ipynb #9a7b1648
+# %% ../nbs/03_simulate.ipynb #1c04018e
 import io, json, os, re, struct
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from .sensors import S1_BANDS, to_decibel
 from .labels import CLASSES_19, SHORT_19, class_names
 from .archives import V2_TABLES, cooccurrence, label_counts
 
-# %% ../nbs/03_simulate.ipynb #ea66bc45
+# %% ../nbs/03_simulate.ipynb #d492fc5c
 PARTS = 'names','split','landscape','S2','S1','clouds'
 
 def stream(
@@ -41,18 +41,18 @@ def stream(
     "Random numbers of one part of one scene, independent of all others."
     return np.random.default_rng(np.random.SeedSequence([seed, scene, PARTS.index(part)]))
 
-# %% ../nbs/03_simulate.ipynb #c35e90d8
+# %% ../nbs/03_simulate.ipynb #3cbbe465
 @cache
 def bumps(
     n:int, # Pixels
     scale:float, # Correlation length in pixels
 )->np.ndarray: # `(n,m)`, every row of length one
-    "Gaussian bumps on a regular grid, seen from every pixel."
+    "Gaussian bumps, one every correlation length, seen from every pixel."
     s = scale/2**.5
-    k = np.exp(-(np.arange(n)[:,None]-np.arange(-3*s, n+3*s, s))**2/(2*s*s))
+    k = np.exp(-(np.arange(n)[:,None]-np.arange(-2*scale, n+2*scale, scale))**2/(2*s*s))
     return (k/np.linalg.norm(k, axis=1, keepdims=True)).astype(np.float32)
 
-# %% ../nbs/03_simulate.ipynb #ee0fe50d
+# %% ../nbs/03_simulate.ipynb #0a6a045d
 def smooth_noise(
     shape, # `(h,w)`
     scale:float, # Correlation length in pixels
@@ -62,11 +62,12 @@ def smooth_noise(
     ky,kx = (bumps(n, scale) for n in shape)
     return ky@rng.standard_normal((ky.shape[1],kx.shape[1]), dtype=np.float32)@kx.T
 
-# %% ../nbs/03_simulate.ipynb #713962be
+# %% ../nbs/03_simulate.ipynb #21bb29cf
 NAMES = tuple(SHORT_19.values())
 BEACH,SALT_MARSH,LAKE,SEA = (np.uint8(NAMES.index(c)) for c in ('Beaches, dunes','Coastal wetlands','Inland waters','Marine waters'))
 OPEN_LAND = np.setdiff1d(np.arange(19, dtype=np.uint8), (BEACH,SALT_MARSH,SEA)) # Classes that compete for polygons
 
+# %% ../nbs/03_simulate.ipynb #152f3855
 def land_facts()->tuple: # Share of patches with each class `(16,)`, logarithm of the lift of each two `(16,16)`
     "Frequencies and lifts of the classes of `OPEN_LAND`, in patches that are not sea."
     joint = cooccurrence().to_numpy()/label_counts().sum()
@@ -74,7 +75,7 @@ def land_facts()->tuple: # Share of patches with each class `(16,)`, logarithm o
     share = np.diag(joint)
     return share*np.where(OPEN_LAND==LAKE, .7, 1),np.log(joint/np.outer(share,share)) # Rivers, drawn later, are the rest of the inland waters
 
-# %% ../nbs/03_simulate.ipynb #f6815d34
+# %% ../nbs/03_simulate.ipynb #15ab35ea
 @cache
 def affinity(
     polygons:float=7, # Polygons that a patch sees
@@ -96,12 +97,12 @@ def affinity(
         cov = load@load.T+.25*apart*(lift-np.log(both/np.outer(mean,mean)))
     return offset,load
 
-# %% ../nbs/03_simulate.ipynb #8bba2625
+# %% ../nbs/03_simulate.ipynb #fe6509f7
 def table(text:str)->pd.DataFrame:
     "A table typed in columns, two blanks or more apart."
     return pd.read_csv(io.StringIO(text.strip()), sep=r'\s{2,}', engine='python', index_col=0)
 
-# %% ../nbs/03_simulate.ipynb #ccdd33cd
+# %% ../nbs/03_simulate.ipynb #17497df0
 MATERIALS = table('''
 material   B02   B03   B04   B08     VV     VH
 soil       7.0  10.0  13.0  20.0  -11.5  -19.5
@@ -110,7 +111,7 @@ crop       3.0   6.5   3.5  44.0  -11.5  -17.0
 grass      3.2   7.0   4.0  40.0  -11.5  -17.5
 straw      6.0   9.0  11.5  26.0  -12.5  -19.5
 leaves     2.2   4.8   2.4  36.0   -9.0  -13.8
-twigs      3.2   4.8   5.2  17.0   -9.3  -14.8
+twigs      3.6   5.2   6.0  16.0   -9.3  -14.8
 needles    1.8   3.3   2.1  21.0  -10.3  -16.3
 heath      3.2   5.0   5.5  20.0  -13.0  -18.5
 scrub      2.8   5.2   4.0  27.0  -12.0  -17.0
@@ -125,7 +126,7 @@ concrete  17.0  19.0  20.0  26.0   -4.5  -13.5
 tarmac     8.0   9.5  10.5  15.0  -10.0  -17.5
 ''')
 
-# %% ../nbs/03_simulate.ipynb #c0846e30
+# %% ../nbs/03_simulate.ipynb #28d33496
 COVERS = table('''
 cover      dormant   green     winter  spring  summer  autumn  grain  clutter
 cereal     stubble   crop        0.40    0.90    0.15    0.15   0.03      0.4
@@ -152,7 +153,7 @@ road       tarmac    tarmac      1.00    1.00    1.00    1.00   0.08      1.0
 ''')
 COVER = {c:i for i,c in enumerate(COVERS.index)} # Cover -> number
 
-# %% ../nbs/03_simulate.ipynb #42a7e3fe
+# %% ../nbs/03_simulate.ipynb #aac4c906
 RECIPES = table('''
 class              length  width  warp  covers                                                  overlay    pattern  share
 Urban                   9      6   0.5  houses:5 garden:4 broadleaf:1                           road       edges     0.80
@@ -176,22 +177,25 @@ Inland waters          60     60   0.0  water:1                                 
 Marine waters          60     60   0.0  sea:1                                                   sea        dots      0.00
 ''')
 
-# %% ../nbs/03_simulate.ipynb #97e3f1b9
+# %% ../nbs/03_simulate.ipynb #8e3df4d2
 DAYS = dict(winter=15, spring=105, summer=196, autumn=288) # Season -> its middle, day of the year
+SEASONS = COVERS[list(DAYS)].to_numpy()
 
 def greenness(
     day:float, # Day of the year
 )->np.ndarray: # `(covers,)` in `[0,1]`, float32
     "How green every cover is, between its dormant and its green material."
-    return np.array([np.interp(day, list(DAYS.values()), g, period=365) for g in COVERS[list(DAYS)].to_numpy()], np.float32)
+    weight = [np.interp(day, list(DAYS.values()), season, period=365) for season in np.eye(4)]
+    return (SEASONS@weight).astype(np.float32)
 
+@cache
 def ends(
-    bands, # Columns of `MATERIALS`
+    bands:tuple, # Columns of `MATERIALS`
 )->np.ndarray: # `(2,bands,covers)`, dormant and green
     "The materials between which every cover moves."
     return np.stack([MATERIALS.loc[COVERS[s],list(bands)].to_numpy(np.float32).T for s in ('dormant','green')])
 
-# %% ../nbs/03_simulate.ipynb #070e1ca9
+# %% ../nbs/03_simulate.ipynb #722fccf6
 def polygons(
     shape, # `(h,w)`
     diameter:float, # Mean diameter in pixels
@@ -207,7 +211,7 @@ def polygons(
     y,x = ((a+.12*diameter*smooth_noise(shape, diameter/5, rng)).clip(0, s-1).astype(int) for a,s in zip(np.ogrid[:shape[0],:shape[1]], shape))
     return nearest[y,x],sites
 
-# %% ../nbs/03_simulate.ipynb #97b494e4
+# %% ../nbs/03_simulate.ipynb #f648db53
 def settle(
     sites:np.ndarray, # Sites of the polygons, `(n,2)`
     shape, # `(h,w)` of the landscape
@@ -220,13 +224,14 @@ def settle(
     z = .6**.5*rng.standard_normal(len(OPEN_LAND))+.4**.5*np.stack(region, -1)
     return OPEN_LAND[(offset+z@load.T+rng.gumbel(size=z.shape)).argmax(1)]
 
-# %% ../nbs/03_simulate.ipynb #ad3a7d84
+# %% ../nbs/03_simulate.ipynb #884c7190
 def distance_to_contour(
     field:np.ndarray, # `(h,w)`
 )->np.ndarray: # `(h,w)` pixels, to first order
     "How far the nearest zero of a smooth field is."
     return np.abs(field)/(np.hypot(*np.gradient(field))+1e-6)
 
+# %% ../nbs/03_simulate.ipynb #f3614166
 def waters(
     classes:np.ndarray, # `(h,w)` index into `CLASSES_19`
     height:np.ndarray, # `(h,w)` metres
@@ -242,7 +247,7 @@ def waters(
     rules = (above<0,SEA),((above<.1)&(shore>1.3),BEACH),((above<.2)&(shore<-1.4),SALT_MARSH)
     return np.select(*zip(*rules), classes)
 
-# %% ../nbs/03_simulate.ipynb #46e35e93
+# %% ../nbs/03_simulate.ipynb #19955915
 def scramble(
     *numbers, # Integers, arrays that broadcast
 )->np.ndarray: # uint16, the same for the same numbers
@@ -253,7 +258,7 @@ def scramble(
     h = (h^(h>>np.uint32(13)))*np.uint32(3266489917)
     return (h>>np.uint32(16)).astype(np.uint16)
 
-# %% ../nbs/03_simulate.ipynb #59f6608e
+# %% ../nbs/03_simulate.ipynb #94ccf9c1
 LENGTH,WIDTH,WARP = (RECIPES[c].to_numpy(np.float32) for c in ('length','width','warp'))
 
 def divide(
@@ -274,7 +279,7 @@ def divide(
     row = np.where(scramble(salt, polygon, column, row//2)<26000, row//2*2, row) # Two neighbours make one
     return scramble(salt, polygon, column, row, classes),(u-column)*a,(v-row)*b
 
-# %% ../nbs/03_simulate.ipynb #dc022226
+# %% ../nbs/03_simulate.ipynb #2edf0378
 EDGES,ROWS,DOTS = (np.where(RECIPES.pattern==p, RECIPES.share, 0).astype(np.float32) for p in ('edges','rows','dots'))
 OVERLAY = RECIPES.overlay.map(COVER).to_numpy(np.uint8)
 
@@ -286,9 +291,9 @@ def choices(
     edge = np.cumsum(np.array(weights, float))
     return np.array([COVER[c] for c in covers], np.uint8)[np.searchsorted(edge/edge[-1], (np.arange(256)+.5)/256)]
 
-CHOICES = np.stack([choices(r) for r in RECIPES.covers])
+CHOICES = np.stack([choices(r) for r in RECIPES.covers]) # `(19,256)`
 
-# %% ../nbs/03_simulate.ipynb #21908526
+# %% ../nbs/03_simulate.ipynb #e236d9d3
 def plant(
     classes:np.ndarray, # `(h,w)` index into `CLASSES_19`
     polygon:np.ndarray, # `(h,w)`
@@ -306,7 +311,7 @@ def plant(
     over = (du<edge)|(dv<edge)|dot|(dv%3<3*ROWS[classes]*rich)
     return np.where(over, OVERLAY[classes], CHOICES[recipe,part.astype(int)%256])
 
-# %% ../nbs/03_simulate.ipynb #e8954615
+# %% ../nbs/03_simulate.ipynb #2b79d532
 OBJECTS = 4096 # Objects are told apart by numbers below this
 
 class Landscape(NamedTuple):
@@ -317,6 +322,7 @@ class Landscape(NamedTuple):
     vigour:np.ndarray # How much greener than the season has it, float32
     height:np.ndarray # Metres, float32
 
+# %% ../nbs/03_simulate.ipynb #49392cdc
 def landscape(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene
@@ -334,13 +340,11 @@ def landscape(
     objects = divide(classes, polygon, angle.astype(np.float32), rng)
     road = (distance_to_contour(smooth_noise(shape, 3*size, rng))<.7)&(classes!=SEA)&(classes!=LAKE)
     covers = np.where(road, np.uint8(COVER['road']), plant(classes, polygon, kind, objects, rng))
-    number = objects[0]//(65536//OBJECTS)
+    number = objects[0]//(65536//OBJECTS)*((classes!=SEA)&(classes!=LAKE)) # All open water is one object
     vigour = .15*rng.standard_normal(OBJECTS, np.float32)[number]+.08*smooth_noise(shape, 12, rng)
     return Landscape(classes, covers, number, vigour, height.astype(np.float32))
 
-# %% ../nbs/03_simulate.ipynb #89c37801
-LABEL_SHARE = .05
-
+# %% ../nbs/03_simulate.ipynb #4844d4a5
 def cut(
     x:np.ndarray, # `(...,h,w)`
     size:int, # Side of a patch
@@ -350,6 +354,9 @@ def cut(
     tiles = x.reshape(*lead, h//size, size, w//size, size)
     return np.moveaxis(tiles, (-4,-2), (0,1)).reshape(-1, *lead, size, size)
 
+# %% ../nbs/03_simulate.ipynb #3d4857d9
+LABEL_SHARE = .05
+
 def patch_labels(
     classes:np.ndarray, # `(h,w)` index into `CLASSES_19`
     size:int, # Side of a patch
@@ -358,10 +365,10 @@ def patch_labels(
     patches = cut(classes, size).reshape(-1, size*size)
     return np.stack([(patches==k).mean(1)>=LABEL_SHARE for k in range(19)], 1).astype(np.uint8)
 
-# %% ../nbs/03_simulate.ipynb #616f1740
+# %% ../nbs/03_simulate.ipynb #24ecfe76
 S2_SIMULATED = 'B02','B03','B04','B08'
 GRAIN,CLUTTER = (COVERS[c].to_numpy(np.float32) for c in ('grain','clutter'))
-HAZE = np.array([.013,.009,.006,.003], np.float32) # Reflectance of haze in these bands
+HAZE = np.array([.009,.0065,.0045,.002], np.float32) # Reflectance of haze in these bands
 
 def growth(
     land:Landscape,
@@ -370,16 +377,17 @@ def growth(
     "How green every pixel is."
     return (greenness(day)[land.covers]+land.vigour).clip(0, 1)
 
+# %% ../nbs/03_simulate.ipynb #600bcad5
 def sunlight(
     height:np.ndarray, # `(h,w)` metres
     day:float, # Day of the year
 )->np.ndarray: # `(h,w)` float32, 1 on level ground
-    "Light on slopes at the mid-morning overpass: the sun stands in the south-east, lower in winter."
+    "Light on slopes, relative to level ground."
     down,right = np.gradient(height/10)
     zenith = np.radians(47.5+20*np.cos(2*np.pi*(day+10)/365))
     return (1-np.tan(zenith)*(down+right)/2**.5).clip(.4, 1.6).astype(np.float32)
 
-# %% ../nbs/03_simulate.ipynb #1ddd6394
+# %% ../nbs/03_simulate.ipynb #ff5b21d8
 def observe_s2(
     land:Landscape,
     day:float, # Day of the year
@@ -392,7 +400,7 @@ def observe_s2(
     low,high = ends(S2_SIMULATED)/100*np.exp(.1*normal(2,1,len(COVERS))+.03*normal(2,4,len(COVERS)))
     tone = np.exp(np.array([.14,.04,.04,.04,.05], np.float32)[:,None]*normal(5,OBJECTS)) # All bands, then each
     light = tone[0][land.objects]*np.exp(GRAIN[cover]*normal(*shape)+.06*smooth_noise(shape, 10, rng))*sunlight(land.height, day)
-    gain,haze = np.exp(.06*normal()+.02*normal(4)),HAZE*rng.gamma(1.5, .7)
+    gain,haze = np.exp(.06*normal()+.02*normal(4)),HAZE*rng.gamma(1.2, .8)
     mist,glint = np.exp(.3*smooth_noise(shape, 100, rng)),.0015*normal(*shape)
     x = np.empty((4,*shape), np.uint16)
     for b in range(4):
@@ -400,18 +408,20 @@ def observe_s2(
         x[b] = (10000*(gain[b]*gaussian_filter(r, .55, truncate=2)+haze[b]*mist+glint)).clip(1, 16000)
     return x
 
-# %% ../nbs/03_simulate.ipynb #9fd91326
+# %% ../nbs/03_simulate.ipynb #0bdf04c6
 LOOKS = 4.4
+SPECKLE_SIZE = 1.35 # Correlation length of speckle in pixels
 
 def speckle(
-    power:np.ndarray, # Mean backscatter, linear power, float32
+    power:np.ndarray, # Mean backscatter, linear power, `(c,h,w)`
     looks:float, # Number of independent looks that are averaged
     rng:np.random.Generator,
-)->np.ndarray: # Same shape
+)->np.ndarray: # Same shape, float32
     "Multiply every pixel by a gamma variable of mean 1 and variance `1/looks`."
-    return power*rng.standard_gamma(looks, power.shape, np.float32)/np.float32(looks)
+    z = np.stack([smooth_noise(power.shape[1:], SPECKLE_SIZE, rng) for _ in power])
+    return power*(1-1/(9*looks)+z/(3*looks**.5)).clip(.05)**3
 
-# %% ../nbs/03_simulate.ipynb #5a07a103
+# %% ../nbs/03_simulate.ipynb #ed6bbab5
 OPEN_WATER = np.isin(COVERS.index, ('water','sea')).astype(np.float32)
 NOISE_FLOOR = 10**-2.9 # Linear power; the product is specified to have less than 10**-2.2
 
@@ -436,26 +446,30 @@ def observe_s1(
         power[b] = gaussian_filter(echo, .6, truncate=2)+NOISE_FLOOR
     return to_decibel(speckle(power, looks, rng))
 
-# %% ../nbs/03_simulate.ipynb #aad8547d
-SKYLIGHT = dict(B02=.55, B03=.45, B04=.4, B08=.35) # Share of the light that reaches a shadow
+# %% ../nbs/03_simulate.ipynb #5828ec72
+REACH = 40 # Pixels to the farthest shadow, down and across
 
 def cloud_field(
     shape, # `(h,w)`
     scale:float, # Size of the largest clouds in pixels
     rng:np.random.Generator,
-)->np.ndarray: # `(h,w)`
-    "Fractal noise; the higher, the thicker the cloud."
-    return sum(.5**k*smooth_noise(shape, scale/2**k, rng) for k in range(5))
+)->np.ndarray: # `(h+REACH,w+REACH)`
+    "Fractal noise, the higher the thicker the cloud; some lies beyond the lower and right edges and only casts shadows."
+    field = sum(.5**k*smooth_noise([s+REACH for s in shape], scale/2**k, rng) for k in range(6) if scale/2**k>4)
+    return np.minimum(field, field[:-REACH,:-REACH].max())
 
 def veil(
     field:np.ndarray, # See `cloud_field`
     base:float, # Value of the field above which there is cloud
     rng:np.random.Generator,
 )->tuple: # Opacity of the clouds and of their shadows, `(h,w)` in `[0,1]`
-    "Clouds out of a field, and their shadows (clouds beyond an edge are those of the opposite one)."
-    opacity = 1-np.exp(-4*(field-base).clip(0))
-    away = rng.integers(6, 25)
-    return opacity,np.roll(opacity, (-away,-away), (0,1))*(1-opacity)
+    "Clouds out of a field, and their shadows."
+    h,w = (s-REACH for s in field.shape)
+    opacity,away = 1-np.exp(-8*(field-base).clip(0)),rng.integers(REACH//4, REACH)
+    return opacity[:h,:w],opacity[away:away+h,away:away+w]*(1-opacity[:h,:w])
+
+# %% ../nbs/03_simulate.ipynb #daecf0a5
+SKYLIGHT = dict(B02=.55, B03=.45, B04=.4, B08=.35) # Share of the light that reaches a shadow
 
 def under(
     s2:np.ndarray, # `(c,h,w)` reflectance x 10,000
@@ -467,7 +481,7 @@ def under(
     lost = np.array([1-SKYLIGHT[b] for b in bands], np.float32)[:,None,None]
     return (s2*(1-lost*shadow)*(1-opacity)+(3500+5000*opacity)*opacity).clip(0, 16000).astype(np.uint16)
 
-# %% ../nbs/03_simulate.ipynb #3d914e58
+# %% ../nbs/03_simulate.ipynb #8e7c0638
 def add_clouds(
     s2:np.ndarray, # `(c,h,w)` reflectance x 10,000
     coverage:float, # Share of the pixels under cloud
@@ -478,9 +492,9 @@ def add_clouds(
     "Put clouds and their shadows over a clear patch."
     if not 0<=coverage<=1: raise ValueError(f'coverage is a share between 0 and 1, not {coverage}')
     field = cloud_field(s2.shape[1:], scale, rng)
-    return under(s2, *veil(field, np.quantile(field, 1-coverage), rng), bands)
+    return under(s2, *veil(field, np.quantile(field[:-REACH,:-REACH], 1-coverage), rng), bands)
 
-# %% ../nbs/03_simulate.ipynb #1df55de1
+# %% ../nbs/03_simulate.ipynb #016ef0b4
 TILES = table('''
 tile   epsg   ulx     uly      orbit  country
 33UUP  32633  300000  5400000  R022   Austria
@@ -497,6 +511,7 @@ class Acquisition(NamedTuple):
     day:int # Day of the year
     split:str # 'train', 'validation' or 'test'
 
+# %% ../nbs/03_simulate.ipynb #bc9dcb05
 def acquisition(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene, below 50,000: it is the second of the day, which makes names unique
@@ -511,19 +526,19 @@ def acquisition(
     return Acquisition(f'S2{a}_MSIL2A_{t2:%Y%m%dT%H%M%S}_N9999_{TILES.orbit[tile]}_T{tile}',
                        f'S1{b}_IW_GRDH_1SDV_{t1:%Y%m%dT%H%M%S}', tile, t2.timetuple().tm_yday, str(split))
 
-# %% ../nbs/03_simulate.ipynb #5da14b87
+# %% ../nbs/03_simulate.ipynb #436e0471
 def cloud_over(
     s2:np.ndarray, # `(c,h,w)` of a scene
     share:float, # Share of patches with clouds
     size:int, # Side of a patch
     rng:np.random.Generator,
 )->tuple: # The scene under clouds, and which patches have cloud or shadow
-    "Cloud a share of a scene's patches."
-    field = cloud_field(s2.shape[1:], 1.5*size, rng)
-    opacity,shadow = veil(field, np.quantile(cut(field, size).max((1,2)), 1-share), rng)
-    return under(s2, opacity, shadow),(cut(np.maximum(opacity, shadow), size)>.1).mean((1,2))>.01
+    "Clouds over about a share of a scene's patches."
+    field = cloud_field(s2.shape[1:], 3*size, rng)
+    opacity,shadow = veil(field, np.quantile(field[:-REACH,:-REACH], 1-share**1.5), rng)
+    return under(s2, opacity, shadow),(cut(np.maximum(opacity, shadow), size)>.1).mean((1,2))>.05
 
-# %% ../nbs/03_simulate.ipynb #0d98628a
+# %% ../nbs/03_simulate.ipynb #fa79430d
 class Scene(NamedTuple):
     "The patches of a scene, row by row."
     acquisition:Acquisition
@@ -532,6 +547,7 @@ class Scene(NamedTuple):
     labels:np.ndarray # `(n,19)` uint8
     cloudy:np.ndarray # `(n,)` bool, cloud or shadow
 
+# %% ../nbs/03_simulate.ipynb #e689844e
 def simulate_scene(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene
@@ -543,11 +559,11 @@ def simulate_scene(
     acq = acquisition(seed, scene)
     land = landscape(seed, scene, [g*size for g in grid], size)
     s1,s2 = observe_s1(land, acq.day, stream(seed, scene, 'S1')),observe_s2(land, acq.day, stream(seed, scene, 'S2'))
-    rng = stream(seed, scene, 'clouds')
-    s2,flags = cloud_over(s2, min(1, cloudy*rng.gamma(2, .5)), size, rng)
+    rng,share = stream(seed, scene, 'clouds'),max(1/3, cloudy)
+    s2,flags = cloud_over(s2, share*(rng.random()<cloudy/share), size, rng)
     return Scene(acq, cut(s1, size), cut(s2, size), patch_labels(land.classes, size), flags)
 
-# %% ../nbs/03_simulate.ipynb #fefea923
+# %% ../nbs/03_simulate.ipynb #c609820b
 @cache
 def geotiff(
     size:int, # Side in pixels of 10 m
@@ -563,6 +579,7 @@ def geotiff(
     if not file.endswith(pixels.tobytes()) or file.count(struct.pack('<2d', *corner))!=1: raise RuntimeError('this GDAL lays GeoTIFFs out in an unknown way')
     return file[:-pixels.nbytes],file.index(struct.pack('<2d', *corner))
 
+# %% ../nbs/03_simulate.ipynb #fdefaf17
 def write_geotiff(
     path, # File to write
     x:np.ndarray, # `(size,size)`, uint16 or float32
@@ -573,7 +590,7 @@ def write_geotiff(
     head,at = geotiff(len(x), x.dtype.name, epsg)
     with open(path, 'wb') as f: f.write(head[:at]+struct.pack('<2d', *corner)+head[at+16:]+x.tobytes())
 
-# %% ../nbs/03_simulate.ipynb #bf722b08
+# %% ../nbs/03_simulate.ipynb #bb5d9a5a
 def write_json(
     path:Path,
     content, # Anything json can hold
@@ -583,6 +600,7 @@ def write_json(
     part.write_text(json.dumps(content, indent=1))
     os.replace(part, path)
 
+# %% ../nbs/03_simulate.ipynb #6b04f5ee
 def write_patch(
     folder:str, # Folder of the patch; it is made
     bands, # Band names
@@ -593,6 +611,7 @@ def write_patch(
     os.makedirs(folder, exist_ok=True)
     for b,band in zip(bands, x): write_geotiff(f'{folder}/{os.path.basename(folder)}_{b}.tif', band, *place)
 
+# %% ../nbs/03_simulate.ipynb #b93b4f14
 def write_scene(
     scene:int, # Number of the scene
     root:Path, # Folder of the archive
@@ -612,7 +631,7 @@ def write_scene(
             s1_name=p1, s2v1_name=re.sub('_N9999.*_T.....', '', p2), contains_seasonal_snow=False, contains_cloud_or_shadow=bool(cloudy[i])))
     write_json(root/'scenes'/f'{scene}.json', patches)
 
-# %% ../nbs/03_simulate.ipynb #139b785f
+# %% ../nbs/03_simulate.ipynb #132c5513
 def claim(
     root:Path, # Folder of the archive
     parameters:dict, # All that decides what is in it
@@ -621,11 +640,11 @@ def claim(
     note = root/'simulated.json'
     if not note.exists() and (root/V2_TABLES[0]).exists(): raise ValueError(f'{root} holds an archive that is not simulated')
     if not note.exists(): write_json(note, parameters)
-    found = json.loads(note.read_text())
-    differ = [f'{k} {found.get(k)}, not {parameters.get(k)}' for k in parameters|found if found.get(k)!=parameters.get(k)]
+    found,wanted = json.loads(note.read_text()),json.loads(json.dumps(parameters))
+    differ = [f'{k} {found.get(k)}, not {wanted.get(k)}' for k in found|wanted if found.get(k)!=wanted.get(k)]
     if differ: raise ValueError(f'{root} was simulated with {"; ".join(differ)}: choose another folder')
 
-# %% ../nbs/03_simulate.ipynb #47323d12
+# %% ../nbs/03_simulate.ipynb #36ab37a0
 def simulate(
     root, # Folder of the archive; it is made
     scenes, # How many scenes, or their numbers
@@ -637,11 +656,11 @@ def simulate(
 )->Path: # `root`
     "Write a simulated archive in the format of BigEarthNet v2; scenes that are there are kept."
     root,scenes = Path(root),list(range(scenes) if isinstance(scenes, int) else scenes)
-    parameters = dict(grid=list(grid), size=size, seed=seed, cloudy=cloudy)
+    parameters = dict(grid=grid, size=size, seed=seed, cloudy=cloudy)
     (root/'scenes').mkdir(parents=True, exist_ok=True)
-    claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=list(S1_BANDS), S2=list(S2_SIMULATED))|parameters)
+    claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=S2_SIMULATED)|parameters)
     parallel(write_scene, scenes, root=root, **parameters, n_workers=workers if workers>1 else 0)
     patches = pd.DataFrame([p for s in scenes for p in json.loads((root/'scenes'/f'{s}.json').read_text())])
-    for table,flagged in zip(V2_TABLES[::-1], (True,False)): # The main table last: without it there is no archive
-        patches[patches.contains_cloud_or_shadow==flagged].to_parquet(root/table, index=False)
+    for name,flagged in zip(V2_TABLES[::-1], (True,False)): # The main table last: without it there is no archive
+        patches[patches.contains_cloud_or_shadow==flagged].to_parquet(root/name, index=False)
     return root

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['READ', 'KEPT', 'UNITS', 'progress_line', 'rewritable', 'Progress', 'encode', 'read_patches', 'index_digest',
            'provenance', 'check_same', 'write_json', 'sha256', 'bytes_needed', 'readable', 'check_space', 'begin',
-           'ahead', 'fill', 'finish', 'write_store', 'Store', 'positions_of', 'batches', 'band_statistics']
+           'ahead', 'fill', 'commit', 'end_with_parent', 'write_patches', 'finish', 'write_store', 'Store',
+           'positions_of', 'batches', 'band_statistics']
 
-# %% ../nbs/04_store.ipynb #231a53ef
-import hashlib, json, os, shutil, sys, time
+# %% ../nbs/04_store.ipynb #d5e8f170
+import hashlib, json, os, shutil, sys, threading, time
 import numpy as np
 import pandas as pd
 import torch
@@ -20,13 +21,14 @@ from functools import partial
 from IPython import get_ipython
 from IPython.display import clear_output
 from itertools import islice
+from multiprocessing import parent_process
 from pathlib import Path
 from . import __version__
 from .archives import Archive
 from .labels import multi_hot
 from .sensors import Sensor
 
-# %% ../nbs/04_store.ipynb #28517a69
+# %% ../nbs/04_store.ipynb #211b7104
 def progress_line(
     n:int, # Done so far
     total:int, # To be done in all
@@ -40,12 +42,12 @@ def progress_line(
     shown = [f'{k} {v:.4g}' if isinstance(v, float) else f'{k} {v}' for k,v in fields.items()]
     return '  '.join([f'{n:,}/{total:,} {unit}', f'{n/total:.0%}', f'{rate:,.{0 if rate>=10 else 2}f} {unit}/s', f'{left} left', *shown])
 
-# %% ../nbs/04_store.ipynb #e64be215
+# %% ../nbs/04_store.ipynb #654fa63c
 def rewritable()->bool:
     "Whether what is printed can be wiped again: in a Jupyter kernel or a terminal."
     return hasattr(get_ipython(), 'kernel') or sys.stdout.isatty()
 
-# %% ../nbs/04_store.ipynb #a1122aa6
+# %% ../nbs/04_store.ipynb #dab63263
 class Progress:
     "Long work on one line, rewritten in place and wiped at the end."
     def __init__(self,
@@ -75,12 +77,12 @@ class Progress:
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
 
-# %% ../nbs/04_store.ipynb #40d46390
+# %% ../nbs/04_store.ipynb #9e5d2cca
 READ = dict(S1='float32', S2='uint16', RGB='uint8') # Source -> dtype an archive reads it in
 KEPT = dict(S1='float16', S2='uint16', RGB='uint8') # Source -> dtype in the store
 UNITS = dict(S1='decibel', S2='digital number', RGB='byte') # Source -> unit, in both
 
-# %% ../nbs/04_store.ipynb #64f1a188
+# %% ../nbs/04_store.ipynb #48c132c9
 def encode(
     x:np.ndarray, # Patch as the archive reads it, `(c,h,w)`
     source:str, # Key in `KEPT`
@@ -92,7 +94,7 @@ def encode(
     if not np.isfinite(x).all(): raise ValueError(f'{source} should be finite, {(~np.isfinite(x)).sum():,} of {x.size:,} numbers are not')
     return x
 
-# %% ../nbs/04_store.ipynb #4d9d4fe4
+# %% ../nbs/04_store.ipynb #99914e6a
 def read_patches(
     archive:Archive, # All its patches are read
     sources:dict, # Source -> names of the bands, in the order wanted
@@ -104,14 +106,14 @@ def read_patches(
             raise ValueError(f'patch {archive.index.patch_id.iloc[i]} of {archive.name} in {archive.root}: {e}') from e
     return {s: np.stack([one(i, s, b) for i in range(len(archive))]) for s,b in sources.items()}
 
-# %% ../nbs/04_store.ipynb #3a6cbb2d
+# %% ../nbs/04_store.ipynb #c7a03159
 def index_digest(
     index:pd.DataFrame, # One row a patch
 )->str: # sha256 in hexadecimal digits
     "A fingerprint of an index."
     return hashlib.sha256(pd.util.hash_pandas_object(index.astype(str), index=False).to_numpy().tobytes()).hexdigest()
 
-# %% ../nbs/04_store.ipynb #3564a25c
+# %% ../nbs/04_store.ipynb #34b7a75b
 def provenance(
     archive:Archive,
     sources:dict, # Source -> names of the bands
@@ -124,7 +126,7 @@ def provenance(
     return dict(archive=archive.name, simulated=archive.simulated, split_name=archive.split_name, task=archive.task,
                 classes=list(archive.classes), index=index_digest(archive.index), arrays=arrays)
 
-# %% ../nbs/04_store.ipynb #4846e9fa
+# %% ../nbs/04_store.ipynb #643fb683
 def check_same(
     found:dict, # Provenance of what the folder holds
     wanted:dict, # Provenance of what should be written there
@@ -134,7 +136,7 @@ def check_same(
     differ = [f'  {k}: {found[k]} there, {v} asked for' for k,v in wanted.items() if found[k]!=v]
     if differ: raise ValueError('\n'.join([f'{folder} holds another store:', *differ, 'Give another folder, or delete this one.']))
 
-# %% ../nbs/04_store.ipynb #7f3b2b54
+# %% ../nbs/04_store.ipynb #9a223219
 def write_json(
     path:Path,
     content, # Whatever json takes
@@ -144,26 +146,26 @@ def write_json(
     part.write_text(json.dumps(content, indent=1))
     os.replace(part, path)
 
-# %% ../nbs/04_store.ipynb #4218d5c6
+# %% ../nbs/04_store.ipynb #c84ebd75
 def sha256(path:Path)->str: # In hexadecimal digits
     "The digest of a file."
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../nbs/04_store.ipynb #cd607140
+# %% ../nbs/04_store.ipynb #f0dab68c
 def bytes_needed(
     about:dict, # See `provenance`
 )->int:
     "The size of a store on disk."
     return sum(int(np.prod(a['shape']))*np.dtype(a['dtype']).itemsize for a in about['arrays'].values())
 
-# %% ../nbs/04_store.ipynb #be0570c5
+# %% ../nbs/04_store.ipynb #0f897f9b
 def readable(
     n:int, # Bytes
 )->str: # In MB or GB
     "A file size for people."
     return f'{n/1e9:,.1f} GB' if n>=1e9 else f'{n/1e6:,.1f} MB'
 
-# %% ../nbs/04_store.ipynb #2a179d2f
+# %% ../nbs/04_store.ipynb #4b4c63d9
 def check_space(
     folder:Path,
     needed:int, # Bytes
@@ -172,7 +174,7 @@ def check_space(
     free = shutil.disk_usage(folder).free
     if needed>free: raise OSError(f'{folder} needs {readable(needed)}, the disk has {readable(free)} free')
 
-# %% ../nbs/04_store.ipynb #c99ff9d8
+# %% ../nbs/04_store.ipynb #9d71ae80
 def begin(
     out:Path, # Folder of the store
     about:dict, # See `provenance`
@@ -187,7 +189,7 @@ def begin(
         write_json(progress, found)
     return found['done']
 
-# %% ../nbs/04_store.ipynb #678f41b3
+# %% ../nbs/04_store.ipynb #15d88271
 def ahead(
     pool, # Executor that does the work
     read, # Function of one item
@@ -206,20 +208,61 @@ def ahead(
     finally:
         for w in waiting: w.cancel()
 
-# %% ../nbs/04_store.ipynb #a5cbd5e3
+# %% ../nbs/04_store.ipynb #9017a7e5
 def fill(
     out:Path, # Folder of the store
     done:int, # Position of the first patch
     arrays:dict, # Source -> `(n,c,h,w)`
 )->int: # Position after the last patch
     "Write some patches into the maps of an unfinished store."
-    for s,x in arrays.items():
-        m = np.lib.format.open_memmap(out/f'{s}.npy.tmp', 'r+')
-        m[done:done+len(x)] = x
-        m.flush()
+    for s,x in arrays.items(): np.lib.format.open_memmap(out/f'{s}.npy.tmp', 'r+')[done:done+len(x)] = x
     return done+len(x)
 
-# %% ../nbs/04_store.ipynb #55688749
+# %% ../nbs/04_store.ipynb #6f8034e6
+def commit(
+    out:Path, # Folder of the store
+    about:dict, # See `provenance`
+    done:int, # Patches written
+):
+    "Bring the maps to the disk, and remember how far they are."
+    for s in about['arrays']:
+        with open(out/f'{s}.npy.tmp', 'r+b') as f: os.fsync(f.fileno())
+    write_json(out/'progress.json', about|dict(done=done))
+
+# %% ../nbs/04_store.ipynb #ed077df9
+def end_with_parent():
+    "Let a worker process end when the one that started it is gone, however it went."
+    def watch():
+        parent_process().join()
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+# %% ../nbs/04_store.ipynb #d7c175a6
+def write_patches(
+    archive:Archive,
+    out:Path, # Folder of the store
+    about:dict, # See `provenance`
+    done:int, # Patches written before
+    workers:int, # Processes that read
+    piece:int, # Patches read at a time
+    every:float=10., # Seconds between two commits
+):
+    "Write all patches from `done` on."
+    n,size,last = len(archive),readable(bytes_needed(about)),time.monotonic()
+    read = partial(read_patches, sources={s: tuple(a['bands']) for s,a in about['arrays'].items()})
+    pieces = (replace(archive, index=archive.index.iloc[i:i+piece]) for i in range(done, n, piece))
+    readers = ProcessPoolExecutor(workers, initializer=end_with_parent) if workers>1 else ThreadPoolExecutor(1)
+    with readers as pool, Progress(n, 'patches', done) as progress:
+        try:
+            for arrays in ahead(pool, read, pieces, 2*workers):
+                before,done = done,fill(out, done, arrays)
+                progress.update(done-before, of=size)
+                if time.monotonic()-last>every:
+                    commit(out, about, done)
+                    last = time.monotonic()
+        finally: commit(out, about, done)
+
+# %% ../nbs/04_store.ipynb #ddcd483a
 def finish(
     out:Path, # Folder of the store
     archive:Archive,
@@ -235,7 +278,7 @@ def finish(
     write_json(out/'store.json', about|dict(sha256=digests, ssl_fusion=__version__))
     (out/'progress.json').unlink()
 
-# %% ../nbs/04_store.ipynb #58d3ced1
+# %% ../nbs/04_store.ipynb #cc3a9370
 def write_store(
     archive:Archive,
     out:Path, # Folder of the store
@@ -246,23 +289,17 @@ def write_store(
 )->'Store':
     "Write an archive as a store, or go on with it; one that is finished is only opened."
     out,archive = Path(out),archive if rows is None else replace(archive, index=archive.index.iloc[rows])
-    about,n = provenance(archive, sources),len(archive)
+    about = provenance(archive, sources)
     if (out/'store.json').exists():
         check_same(json.loads((out/'store.json').read_text()), about, out)
         return Store(out)
     out.mkdir(parents=True, exist_ok=True)
-    done,size = begin(out, about),readable(bytes_needed(about))
-    print(f'{out.name}: {n:,} patches, {size}')
-    pieces = (replace(archive, index=archive.index.iloc[i:min(i+piece, n)]) for i in range(done, n, piece))
-    with ProcessPoolExecutor(workers) if workers>1 else ThreadPoolExecutor(1) as pool, Progress(n, 'patches', done) as progress:
-        for arrays in ahead(pool, partial(read_patches, sources=sources), pieces, 2*workers):
-            before,done = done,fill(out, done, arrays)
-            write_json(out/'progress.json', about|dict(done=done))
-            progress.update(done-before, of=size)
+    print(f'{out.name}: {len(archive):,} patches, {readable(bytes_needed(about))}')
+    write_patches(archive, out, about, begin(out, about), workers, piece)
     finish(out, archive, about)
     return Store(out)
 
-# %% ../nbs/04_store.ipynb #0ef647f7
+# %% ../nbs/04_store.ipynb #2ff8ed72
 class Store:
     "Patches as memory maps, with their labels, their index and their provenance."
     def __init__(self,
@@ -285,13 +322,13 @@ class Store:
         first = f'{self.name}{" (simulated)" if self.simulated else ""}: {len(self):,} patches, {self.task}, {len(self.classes)} classes, split {self.split_name!r}'
         return '\n'.join([first, *(f'  {s} {a.dtype} {UNITS[s]}, {a.shape[-2]}x{a.shape[-1]}: {" ".join(self.bands[s])}' for s,a in self.arrays.items())])
 
-# %% ../nbs/04_store.ipynb #43fc0235
+# %% ../nbs/04_store.ipynb #bfa7bb05
 @patch
 def damaged(self:Store)->list: # Names of the files that are not as they were written
     "Compare every file with its digest."
     return [f for f,digest in self.about['sha256'].items() if sha256(self.path/f)!=digest]
 
-# %% ../nbs/04_store.ipynb #b31336bd
+# %% ../nbs/04_store.ipynb #cb8ad36b
 def positions_of(
     index:pd.DataFrame, # One row a patch, with its `patch_id`
     ids, # Patch ids
@@ -301,7 +338,7 @@ def positions_of(
     if (at<0).any(): raise KeyError(f'{(at<0).sum():,} of {len(at):,} patch ids are not in this index of {len(index):,}, such as {ids[at.argmin()]!r}')
     return at
 
-# %% ../nbs/04_store.ipynb #62284060
+# %% ../nbs/04_store.ipynb #a14f7f45
 @patch
 def positions(self:Store,
     ids, # Patch ids
@@ -309,7 +346,7 @@ def positions(self:Store,
     "Where patches are in the store."
     return positions_of(self.index, ids)
 
-# %% ../nbs/04_store.ipynb #f630e410
+# %% ../nbs/04_store.ipynb #d12b3a01
 @patch
 def raw(self:Store,
     sensor:Sensor,
@@ -321,7 +358,7 @@ def raw(self:Store,
     if at.dtype.kind not in 'iu': raise TypeError(f'positions are integers, got {at.dtype}')
     return self.arrays[sensor.source][at[:,None], sensor.find(self.bands[sensor.source])]
 
-# %% ../nbs/04_store.ipynb #da5d6eef
+# %% ../nbs/04_store.ipynb #ad11b27c
 @patch
 def scaled(self:Store,
     sensor:Sensor,
@@ -331,7 +368,7 @@ def scaled(self:Store,
     "The bands of a sensor in `[0,1]`."
     return sensor.scale(torch.from_numpy(self.raw(sensor, positions)).to(device))
 
-# %% ../nbs/04_store.ipynb #fe226455
+# %% ../nbs/04_store.ipynb #93050b75
 def batches(
     store:Store,
     sensors:list, # Of `Sensor`s
@@ -351,7 +388,7 @@ def batches(
         for at,x in ahead(pool, read, parts, prefetch):
             yield {s.name: s.scale(v.to(device, non_blocking=cuda)) for s,v in x.items()},at
 
-# %% ../nbs/04_store.ipynb #acef3596
+# %% ../nbs/04_store.ipynb #3261759d
 def band_statistics(
     store:Store,
     sensor:Sensor,
@@ -360,6 +397,6 @@ def band_statistics(
     "Mean and standard deviation of each band after scaling."
     n = total = squares = 0
     for x,_ in batches(store, [sensor], positions, 64):
-        x = x[sensor.name].double().transpose(0, 1).flatten(1)
-        n,total,squares = n+x.shape[1],total+x.sum(1),squares+x.square().sum(1)
-    return total/n,(squares/n-(total/n).square()).sqrt()
+        x = x[sensor.name].double().flatten(2)
+        n,total,squares = n+len(x)*x.shape[2],total+x.sum((0,2)),squares+torch.einsum('ncp,ncp->c', x, x)
+    return total/n,(squares/n-(total/n).square()).clamp_min(0).sqrt()

@@ -17,6 +17,7 @@ COMMITTED = LIBRARY+EXPERIMENTS+sorted((ROOT/'figures').rglob('*.ipynb'))
 
 def each(notebooks): return pytest.mark.parametrize('path', notebooks, ids=lambda p: str(p.relative_to(ROOT)))
 def code(path): return [c for c in read_nb(path).cells if c.cell_type=='code']
+def room(path): return re.fullmatch(r'\d\d[a-z]?_(\w+)', path.stem)[1]
 def parsed(cell): return ast.parse(re.sub(r'^\s*[%!].*', '', cell.source, flags=re.M))
 
 # ---- what a notebook shows -------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ def test_generated_code_is_current(tmp_path):
 @each(ROOMS)
 def test_opens_with_its_name_and_promise(path):
     title,first = read_nb(path).cells[:2]
-    module = re.fullmatch(r'\d\d_(\w+)', path.stem)[1]
+    module = room(path)
     assert re.match(rf'# {module}\n+> \S', title.source)
     assert first.source.strip()==f'#| default_exp {module}'
 
@@ -120,10 +121,10 @@ def test_exported_cells_fit_on_a_screen(path):
 
 @each(ROOMS)
 def test_imports_only_from_earlier_rooms(path):
-    order = [p.stem[3:] for p in ROOMS]
+    order = [room(p) for p in ROOMS]
     imported = {n.module.split('.')[1] for c in code(path) for n in ast.walk(parsed(c))
                 if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('ssl_fusion.')}
-    assert imported <= set(order[:order.index(path.stem[3:])])
+    assert imported <= set(order[:order.index(room(path))])
 
 # ---- experiment notebooks --------------------------------------------------------------------------------------------
 
