@@ -20,7 +20,7 @@ LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset == "e
 ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
 # One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
-PAPERMILL = ("OMP_NUM_THREADS={threads} papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
+PAPERMILL = ("OMP_NUM_THREADS={threads} OMP_WAIT_POLICY=passive papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
              " 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
 
 

@@ -1,0 +1,122 @@
+"The pipeline, in a copy of the repository: killed, resumed, run again, changed, broken; and at full size's settings on tiny archives."
+import json, os, re, shutil, signal, subprocess, sys, time
+from pathlib import Path
+import pandas as pd, pytest, yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+SMOKE = yaml.safe_load((ROOT/'profiles/smoke.yml').read_text())
+
+def snakemake(*args): return [BIN/'python', '-m', 'snakemake', '--nolock', '--cores', '2', '--keep-going', '--rerun-incomplete', *args]
+
+def run(copy, *args, check=True, env={}):
+    "Run a command in the copy, its own library first."
+    env = os.environ | dict(PATH=f'{BIN}:{os.environ["PATH"]}', PYTHONPATH=str(copy)) | env
+    done = subprocess.run(args, cwd=copy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert not check or done.returncode==0, done.stdout[-6000:]
+    return done
+
+def planned(copy, *config):
+    "The rules that a dry run would run."
+    out = run(copy, *snakemake('--dry-run', '--config', 'profile=smoke', *config)).stdout
+    return set(re.findall(r'^(?:local)?rule (\w+):', out, re.M))
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+    "A copy of the repository without what is ignored, installed nowhere."
+    to = tmp_path_factory.mktemp('copy')/'repo'
+    to.mkdir()
+    for name in 'nbs','ssl_fusion','profiles','tools','data/talk','Snakefile','settings.ini':
+        if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, to/name, ignore=shutil.ignore_patterns('__pycache__','.ipynb_checkpoints'))
+        else: shutil.copy(ROOT/name, to/name)
+    return to
+
+@pytest.fixture(scope='module')
+def smoke(copy):
+    "The copy after `smoke`, which was killed without warning as soon as its first step was done, and started again."
+    command = snakemake('--config', 'profile=smoke')
+    env = os.environ | dict(PATH=f'{BIN}:{os.environ["PATH"]}', PYTHONPATH=str(copy))
+    first = subprocess.Popen(command, cwd=copy, env=env, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(1200):
+        if (copy/'runs/smoke/splits/published.parquet').exists() or first.poll() is not None: break
+        time.sleep(.1)
+    os.killpg(first.pid, signal.SIGKILL)
+    run(copy, *command)
+    return copy
+
+def test_smoke_ends_in_figures_with_their_tables(smoke):
+    figures = smoke/'figures/smoke'
+    for name in 'label_efficiency','pretraining': assert all((figures/f'{name}.{s}').stat().st_size for s in ('svg','png','csv'))
+    for name in 'talk_and_ours','gain_over_scratch','gain_of_fusion': assert len(pd.read_csv(figures/f'{name}.csv'))
+    table = pd.read_csv(figures/'label_efficiency.csv')
+    assert table.simulated.all() and 'SIMULATED' in (figures/'label_efficiency.svg').read_text()
+    assert set(table.source)=={'S1','S2','S1+S2'} and set(table.fraction)==set(SMOKE['fractions'])
+    ran = table[table.status=='ok']
+    assert {'SSL (TL)','SSL (FT)','Scratch','class prior'}<=set(ran.strategy) and ran['mean'].between(0, 1).all()
+
+def test_kept_notebooks_hold_their_parameters_and_no_paths(smoke):
+    kept = sorted((smoke/'figures/smoke/notebooks').glob('*.ipynb'))
+    assert len(kept)==1+2+3+1
+    for path in kept:
+        text = path.read_text()
+        assert 'injected-parameters' in text and '"papermill"' not in text and str(smoke) not in text
+
+def test_running_again_does_nothing(smoke): assert planned(smoke)==set()
+
+def test_saving_a_notebook_runs_nothing(smoke):
+    path = smoke/'nbs/experiments/02_pretrain.ipynb'
+    nb = json.loads(path.read_text())
+    nb['cells'].append(dict(cell_type='markdown', id='added', metadata={}, source='A remark.'))
+    path.write_text(json.dumps(nb))
+    assert planned(smoke)==set()
+
+@pytest.mark.parametrize('change,runs', [
+    (dict(metric='macro_ap'), {'report'}),
+    (dict(ft_lr=1e-3), {'label_efficiency','report'}),
+    (dict(pretrain_lr=2e-3), {'pretrain','label_efficiency','report'})], ids=str)
+def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
+    assert planned(smoke, f'set={json.dumps(change)}')-{'all','keep_notebooks'}==runs
+
+def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
+    room = smoke/'ssl_fusion/report.py'
+    before = room.read_text()
+    room.write_text(before+'\nADDED = 1\n')
+    try: assert 'pretrain' not in planned(smoke) and 'report' in planned(smoke)
+    finally: room.write_text(before)
+
+def test_a_failing_notebook_is_kept_and_the_others_finish(smoke):
+    broken = json.dumps(dict(views=dict(S2=dict(nonsense=1.)), pretrain_seed=1))
+    done = run(smoke, *snakemake('--config', 'profile=smoke', f'set={broken}', 'runs=runs/broken', 'figures=figures/broken', '--until', 'pretrain'), check=False)
+    assert done.returncode and (smoke/'runs/broken/pretrain/published/S1/encoder.safetensors').exists()
+    assert 'nonsense' in (smoke/'runs/broken/notebooks/02_pretrain_published_S2.ipynb').read_text()
+
+@pytest.mark.parametrize('wrong,word', [(('-p','epoch','3'), 'epoch: Extra inputs'), (('-p','epochs','three'), "epochs: Input should be a valid integer")], ids=str)
+def test_papermill_alone_refuses_wrong_parameters(smoke, tmp_path, wrong, word):
+    done = run(smoke, BIN/'papermill', 'nbs/experiments/02_pretrain.ipynb', tmp_path/'out.ipynb', '-k', 'python3', *wrong, check=False)
+    assert done.returncode and word in done.stdout
+
+def test_unknown_profile_key_is_refused(copy):
+    done = run(copy, *snakemake('--dry-run', '--config', 'profile=smoke', 'set={"pretrain_epoch": 3}'), check=False)
+    assert done.returncode and 'pretrain_epoch: Extra inputs' in done.stdout
+
+# ---- the talk at full size, on archives of a few patches ----------------------------------------------------------------
+
+TINY = dict(SMOKE, splits=['random'], flagged='keep', sensors={'S1+S2': ['S1','S2']}, arms=[['prior','floor'], ['scratch','scratch'], ['ssl','TL'], ['ssl','FT']],
+            fractions=[50, 100], pretrain_epochs=1, pretrain_warmup_epochs=0., pretrain_batch_size=2, view_size=64, ft_view_size=120, ft_batch_size=2, stop_patches=2, bootstrap=5, cut=['source'])
+for key in 'title','budget','dataset','store','scenes','grid','patch_size','archive_seed': TINY.pop(key)
+
+def tiny_v1(folder):
+    from ssl_fusion.archives import example_pairs
+    example_pairs(folder)
+
+def tiny_v2(folder):
+    from ssl_fusion.simulate import simulate
+    simulate(folder, 2, (2,3), 120, seed=0)
+
+@pytest.mark.parametrize('dataset,make', [('bigearthnet-v1', tiny_v1), ('bigearthnet-v2', tiny_v2)])
+def test_the_talk_at_full_size_on_a_tiny_archive(copy, tmp_path, dataset, make):
+    make(tmp_path/dataset)
+    change = json.dumps(TINY | dict(dataset=dataset, data_folder=str(tmp_path), store=f'data/stores/tiny-{dataset}'))
+    run(copy, *snakemake('--config', 'profile=bigearthnet', f'set={change}', f'runs=runs/{dataset}', f'figures=figures/{dataset}'))
+    table = pd.read_csv(copy/f'figures/{dataset}/label_efficiency.csv')
+    assert set(table.dataset)=={dataset} and (table.status=='ok').all()
