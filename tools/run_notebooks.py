@@ -9,7 +9,7 @@ the same on any machine: one thread, no data folder but what the notebook makes 
 """
 import argparse, os, sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context, set_start_method
 from pathlib import Path
 import nbdev.test
 from execnb.nbio import nb2dict, read_nb, write_nb
@@ -38,6 +38,7 @@ def clean(nb):
 def run(path, out):
     "Run one notebook and save it with its outputs; whether it passed."
     nbdev.test.CaptureShell = Recorder
+    if 'fork' in get_all_start_methods(): set_start_method('fork', force=True)  # as under nbdev_test: workers know what the notebook defines
     skip = get_config(path=ROOT).tst_flags.split()
     passed,_ = nbdev.test.test_nb(path, skip_flags=skip, basepath=ROOT)
     if not passed: return False
