@@ -13,7 +13,7 @@ __all__ = ['PARTS', 'NAMES', 'BEACH', 'SALT_MARSH', 'LAKE', 'SEA', 'OPEN_LAND', 
            'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff', 'write_json', 'write_patch',
            'write_scene', 'claim', 'simulate']
 
-# %% ../nbs/03_simulate.ipynb #ac3875af
+# %% ../nbs/03_simulate.ipynb #4c949d24
 import io, json, os, re, struct
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from .sensors import S1_BANDS, to_decibel
 from .labels import CLASSES_19, SHORT_19, class_names
 from .archives import V2_TABLES, cooccurrence, label_counts
 
-# %% ../nbs/03_simulate.ipynb #8310d2f2
+# %% ../nbs/03_simulate.ipynb #353023a0
 PARTS = 'names','split','landscape','S2','S1','clouds'
 
 def stream(
@@ -41,7 +41,7 @@ def stream(
     "Random numbers of one part of one scene, independent of all others."
     return np.random.default_rng(np.random.SeedSequence([seed, scene, PARTS.index(part)]))
 
-# %% ../nbs/03_simulate.ipynb #042a9c27
+# %% ../nbs/03_simulate.ipynb #30b6afce
 @cache
 def bumps(
     n:int, # Pixels
@@ -52,7 +52,7 @@ def bumps(
     k = np.exp(-(np.arange(n)[:,None]-np.arange(-2*scale, n+2*scale, scale))**2/(2*s*s))
     return (k/np.linalg.norm(k, axis=1, keepdims=True)).astype(np.float32)
 
-# %% ../nbs/03_simulate.ipynb #f3e190e7
+# %% ../nbs/03_simulate.ipynb #dd2bc82c
 def smooth_noise(
     shape, # `(h,w)`
     scale:float, # Correlation length in pixels
@@ -62,12 +62,12 @@ def smooth_noise(
     ky,kx = (bumps(n, scale) for n in shape)
     return ky@rng.standard_normal((ky.shape[1],kx.shape[1]), dtype=np.float32)@kx.T
 
-# %% ../nbs/03_simulate.ipynb #9d244817
+# %% ../nbs/03_simulate.ipynb #cb9cccff
 NAMES = tuple(SHORT_19.values())
 BEACH,SALT_MARSH,LAKE,SEA = (np.uint8(NAMES.index(c)) for c in ('Beaches, dunes','Coastal wetlands','Inland waters','Marine waters'))
 OPEN_LAND = np.setdiff1d(np.arange(19, dtype=np.uint8), (BEACH,SALT_MARSH,SEA)) # Classes that compete for polygons
 
-# %% ../nbs/03_simulate.ipynb #efdd6493
+# %% ../nbs/03_simulate.ipynb #c0c073ab
 def land_facts()->tuple: # Share of patches with each class `(16,)`, logarithm of the lift of each two `(16,16)`
     "Frequencies and lifts of the classes of `OPEN_LAND`, in patches that are not sea."
     joint = cooccurrence().to_numpy()/label_counts().sum()
@@ -75,7 +75,7 @@ def land_facts()->tuple: # Share of patches with each class `(16,)`, logarithm o
     share = np.diag(joint)
     return share*np.where(OPEN_LAND==LAKE, .7, 1),np.log(joint/np.outer(share,share)) # Rivers, drawn later, are the rest of the inland waters
 
-# %% ../nbs/03_simulate.ipynb #7235ee0e
+# %% ../nbs/03_simulate.ipynb #31985e99
 @cache
 def affinity(
     polygons:float=7, # Polygons that a patch sees
@@ -97,12 +97,12 @@ def affinity(
         cov = load@load.T+.25*apart*(lift-np.log(both/np.outer(mean,mean)))
     return offset,load
 
-# %% ../nbs/03_simulate.ipynb #367636b0
+# %% ../nbs/03_simulate.ipynb #1e22b84f
 def table(text:str)->pd.DataFrame:
     "A table typed in columns, two blanks or more apart."
     return pd.read_csv(io.StringIO(text.strip()), sep=r'\s{2,}', engine='python', index_col=0)
 
-# %% ../nbs/03_simulate.ipynb #e4949884
+# %% ../nbs/03_simulate.ipynb #f005c989
 MATERIALS = table('''
 material   B02   B03   B04   B08     VV     VH
 soil       7.0  10.0  13.0  20.0  -11.5  -19.5
@@ -126,7 +126,7 @@ concrete  17.0  19.0  20.0  26.0   -4.5  -13.5
 tarmac     8.0   9.5  10.5  15.0  -10.0  -17.5
 ''')
 
-# %% ../nbs/03_simulate.ipynb #672a1529
+# %% ../nbs/03_simulate.ipynb #84235ae9
 COVERS = table('''
 cover      dormant   green     winter  spring  summer  autumn  grain  clutter
 cereal     stubble   crop        0.40    0.90    0.15    0.15   0.03      0.4
@@ -153,7 +153,7 @@ road       tarmac    tarmac      1.00    1.00    1.00    1.00   0.08      1.0
 ''')
 COVER = {c:i for i,c in enumerate(COVERS.index)} # Cover -> number
 
-# %% ../nbs/03_simulate.ipynb #19ecdced
+# %% ../nbs/03_simulate.ipynb #9ac18292
 RECIPES = table('''
 class              length  width  warp  covers                                                  overlay    pattern  share
 Urban                   9      6   0.5  houses:5 garden:4 broadleaf:1                           road       edges     0.80
@@ -177,7 +177,7 @@ Inland waters          60     60   0.0  water:1                                 
 Marine waters          60     60   0.0  sea:1                                                   sea        dots      0.00
 ''')
 
-# %% ../nbs/03_simulate.ipynb #3c541fcf
+# %% ../nbs/03_simulate.ipynb #266b532a
 DAYS = dict(winter=15, spring=105, summer=196, autumn=288) # Season -> its middle, day of the year
 SEASONS = COVERS[list(DAYS)].to_numpy()
 
@@ -195,7 +195,7 @@ def ends(
     "The materials between which every cover moves."
     return np.stack([MATERIALS.loc[COVERS[s],list(bands)].to_numpy(np.float32).T for s in ('dormant','green')])
 
-# %% ../nbs/03_simulate.ipynb #6af06de5
+# %% ../nbs/03_simulate.ipynb #c942a0fb
 def polygons(
     shape, # `(h,w)`
     diameter:float, # Mean diameter in pixels
@@ -211,7 +211,7 @@ def polygons(
     y,x = ((a+.12*diameter*smooth_noise(shape, diameter/5, rng)).clip(0, s-1).astype(int) for a,s in zip(np.ogrid[:shape[0],:shape[1]], shape))
     return nearest[y,x],sites
 
-# %% ../nbs/03_simulate.ipynb #48e4869f
+# %% ../nbs/03_simulate.ipynb #97a6f388
 def settle(
     sites:np.ndarray, # Sites of the polygons, `(n,2)`
     shape, # `(h,w)` of the landscape
@@ -224,14 +224,14 @@ def settle(
     z = .6**.5*rng.standard_normal(len(OPEN_LAND))+.4**.5*np.stack(region, -1)
     return OPEN_LAND[(offset+z@load.T+rng.gumbel(size=z.shape)).argmax(1)]
 
-# %% ../nbs/03_simulate.ipynb #24fa0fed
+# %% ../nbs/03_simulate.ipynb #6cdccb47
 def distance_to_contour(
     field:np.ndarray, # `(h,w)`
 )->np.ndarray: # `(h,w)` pixels, to first order
     "How far the nearest zero of a smooth field is."
     return np.abs(field)/(np.hypot(*np.gradient(field))+1e-6)
 
-# %% ../nbs/03_simulate.ipynb #a6bb0751
+# %% ../nbs/03_simulate.ipynb #cecf0404
 def waters(
     classes:np.ndarray, # `(h,w)` index into `CLASSES_19`
     height:np.ndarray, # `(h,w)` metres
@@ -247,7 +247,7 @@ def waters(
     rules = (above<0,SEA),((above<.1)&(shore>1.3),BEACH),((above<.2)&(shore<-1.4),SALT_MARSH)
     return np.select(*zip(*rules), classes)
 
-# %% ../nbs/03_simulate.ipynb #1770b353
+# %% ../nbs/03_simulate.ipynb #6dcf86f7
 def scramble(
     *numbers, # Integers, arrays that broadcast
 )->np.ndarray: # uint16, the same for the same numbers
@@ -258,7 +258,7 @@ def scramble(
     h = (h^(h>>np.uint32(13)))*np.uint32(3266489917)
     return (h>>np.uint32(16)).astype(np.uint16)
 
-# %% ../nbs/03_simulate.ipynb #b732683e
+# %% ../nbs/03_simulate.ipynb #70608f97
 LENGTH,WIDTH,WARP = (RECIPES[c].to_numpy(np.float32) for c in ('length','width','warp'))
 
 def divide(
@@ -279,7 +279,7 @@ def divide(
     row = np.where(scramble(salt, polygon, column, row//2)<26000, row//2*2, row) # Two neighbours make one
     return scramble(salt, polygon, column, row, classes),(u-column)*a,(v-row)*b
 
-# %% ../nbs/03_simulate.ipynb #7a4cd75c
+# %% ../nbs/03_simulate.ipynb #03ce8829
 EDGES,ROWS,DOTS = (np.where(RECIPES.pattern==p, RECIPES.share, 0).astype(np.float32) for p in ('edges','rows','dots'))
 OVERLAY = RECIPES.overlay.map(COVER).to_numpy(np.uint8)
 
@@ -293,7 +293,7 @@ def choices(
 
 CHOICES = np.stack([choices(r) for r in RECIPES.covers]) # `(19,256)`
 
-# %% ../nbs/03_simulate.ipynb #a9a05f30
+# %% ../nbs/03_simulate.ipynb #e7bfe12b
 def plant(
     classes:np.ndarray, # `(h,w)` index into `CLASSES_19`
     polygon:np.ndarray, # `(h,w)`
@@ -311,7 +311,7 @@ def plant(
     over = (du<edge)|(dv<edge)|dot|(dv%3<3*ROWS[classes]*rich)
     return np.where(over, OVERLAY[classes], CHOICES[recipe,part.astype(int)%256])
 
-# %% ../nbs/03_simulate.ipynb #df21d323
+# %% ../nbs/03_simulate.ipynb #6d5d11cd
 OBJECTS = 4096 # Objects are told apart by numbers below this
 
 class Landscape(NamedTuple):
@@ -322,7 +322,7 @@ class Landscape(NamedTuple):
     vigour:np.ndarray # How much greener than the season has it, float32
     height:np.ndarray # Metres, float32
 
-# %% ../nbs/03_simulate.ipynb #c69b9f46
+# %% ../nbs/03_simulate.ipynb #07a900ba
 def landscape(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene
@@ -344,7 +344,7 @@ def landscape(
     vigour = .15*rng.standard_normal(OBJECTS, np.float32)[number]+.08*smooth_noise(shape, 12, rng)
     return Landscape(classes, covers, number, vigour, height.astype(np.float32))
 
-# %% ../nbs/03_simulate.ipynb #851836b4
+# %% ../nbs/03_simulate.ipynb #d60632e1
 def cut(
     x:np.ndarray, # `(...,h,w)`
     size:int, # Side of a patch
@@ -354,7 +354,7 @@ def cut(
     tiles = x.reshape(*lead, h//size, size, w//size, size)
     return np.moveaxis(tiles, (-4,-2), (0,1)).reshape(-1, *lead, size, size)
 
-# %% ../nbs/03_simulate.ipynb #33340772
+# %% ../nbs/03_simulate.ipynb #f74e4ea4
 LABEL_SHARE = .05
 
 def patch_labels(
@@ -365,7 +365,7 @@ def patch_labels(
     patches = cut(classes, size).reshape(-1, size*size)
     return np.stack([(patches==k).mean(1)>=LABEL_SHARE for k in range(19)], 1).astype(np.uint8)
 
-# %% ../nbs/03_simulate.ipynb #f10240ca
+# %% ../nbs/03_simulate.ipynb #98cbef55
 S2_SIMULATED = 'B02','B03','B04','B08'
 GRAIN,CLUTTER = (COVERS[c].to_numpy(np.float32) for c in ('grain','clutter'))
 HAZE = np.array([.009,.0065,.0045,.002], np.float32) # Reflectance of haze in these bands
@@ -377,7 +377,7 @@ def growth(
     "How green every pixel is."
     return (greenness(day)[land.covers]+land.vigour).clip(0, 1)
 
-# %% ../nbs/03_simulate.ipynb #b0a75c1e
+# %% ../nbs/03_simulate.ipynb #fcd0a286
 def sunlight(
     height:np.ndarray, # `(h,w)` metres
     day:float, # Day of the year
@@ -387,7 +387,7 @@ def sunlight(
     zenith = np.radians(47.5+20*np.cos(2*np.pi*(day+10)/365))
     return (1-np.tan(zenith)*(down+right)/2**.5).clip(.4, 1.6).astype(np.float32)
 
-# %% ../nbs/03_simulate.ipynb #8afc15af
+# %% ../nbs/03_simulate.ipynb #c4bd6c87
 def observe_s2(
     land:Landscape,
     day:float, # Day of the year
@@ -408,7 +408,7 @@ def observe_s2(
         x[b] = (10000*(gain[b]*gaussian_filter(r, .55, truncate=2)+haze[b]*mist+glint)).clip(1, 16000)
     return x
 
-# %% ../nbs/03_simulate.ipynb #0d66f54f
+# %% ../nbs/03_simulate.ipynb #e540bfc5
 LOOKS = 4.4
 SPECKLE_SIZE = 1.35 # Correlation length of speckle in pixels
 
@@ -423,7 +423,7 @@ def speckle(
     z = gaussian_filter(rng.standard_normal(power.shape, np.float32), (0,blur,blur), mode='wrap')/np.float32(norm)
     return power*(1-1/(9*looks)+z/(3*looks**.5)).clip(.05)**3
 
-# %% ../nbs/03_simulate.ipynb #4c24b698
+# %% ../nbs/03_simulate.ipynb #39b440a3
 OPEN_WATER = np.isin(COVERS.index, ('water','sea')).astype(np.float32)
 NOISE_FLOOR = 10**-2.9 # Linear power; the product is specified to have less than 10**-2.2
 
@@ -448,7 +448,7 @@ def observe_s1(
         power[b] = gaussian_filter(echo, .6, truncate=2)+NOISE_FLOOR
     return to_decibel(speckle(power, looks, rng))
 
-# %% ../nbs/03_simulate.ipynb #3a0e98b9
+# %% ../nbs/03_simulate.ipynb #104312df
 REACH = 40 # Pixels to the farthest shadow, down and across
 
 def cloud_field(
@@ -470,8 +470,8 @@ def veil(
     opacity,away = 1-np.exp(-8*(field-base).clip(0)),rng.integers(REACH//4, REACH)
     return opacity[:h,:w],opacity[away:away+h,away:away+w]*(1-opacity[:h,:w])
 
-# %% ../nbs/03_simulate.ipynb #e2251e67
-SKYLIGHT = dict(B02=.55, B03=.45, B04=.4, B08=.35) # Share of the light that reaches a shadow
+# %% ../nbs/03_simulate.ipynb #41a25e5e
+SKYLIGHT = dict(B01=.6, B02=.55, B03=.45, B04=.4, B05=.38, B06=.37, B07=.36, B08=.35, B8A=.35, B09=.34, B11=.3, B12=.3) # Share of the light in a shadow
 
 def under(
     s2:np.ndarray, # `(c,h,w)` reflectance x 10,000
@@ -483,7 +483,7 @@ def under(
     lost = np.array([1-SKYLIGHT[b] for b in bands], np.float32)[:,None,None]
     return (s2*(1-lost*shadow)*(1-opacity)+(3500+5000*opacity)*opacity).clip(0, 16000).astype(np.uint16)
 
-# %% ../nbs/03_simulate.ipynb #44193362
+# %% ../nbs/03_simulate.ipynb #d94da3ed
 def add_clouds(
     s2:np.ndarray, # `(c,h,w)` reflectance x 10,000
     coverage:float, # Share of the pixels under cloud
@@ -496,7 +496,7 @@ def add_clouds(
     field = cloud_field(s2.shape[1:], scale, rng)
     return under(s2, *veil(field, np.quantile(field[:-REACH,:-REACH], 1-coverage), rng), bands)
 
-# %% ../nbs/03_simulate.ipynb #caaf65c4
+# %% ../nbs/03_simulate.ipynb #ebab8230
 TILES = table('''
 tile   epsg   ulx     uly      orbit  country
 33UUP  32633  300000  5400000  R022   Austria
@@ -513,7 +513,7 @@ class Acquisition(NamedTuple):
     day:int # Day of the year
     split:str # 'train', 'validation' or 'test'
 
-# %% ../nbs/03_simulate.ipynb #158dc6f6
+# %% ../nbs/03_simulate.ipynb #fdd386cd
 def acquisition(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene, below 50,000: it is the second of the day, which makes names unique
@@ -528,7 +528,7 @@ def acquisition(
     return Acquisition(f'S2{a}_MSIL2A_{t2:%Y%m%dT%H%M%S}_N9999_{TILES.orbit[tile]}_T{tile}',
                        f'S1{b}_IW_GRDH_1SDV_{t1:%Y%m%dT%H%M%S}', tile, t2.timetuple().tm_yday, str(split))
 
-# %% ../nbs/03_simulate.ipynb #49579f73
+# %% ../nbs/03_simulate.ipynb #b269140f
 def cloud_over(
     s2:np.ndarray, # `(c,h,w)` of a scene
     share:float, # Share of patches with clouds
@@ -540,7 +540,7 @@ def cloud_over(
     opacity,shadow = veil(field, np.quantile(field[:-REACH,:-REACH], 1-share**1.5), rng)
     return under(s2, opacity, shadow),(cut(np.maximum(opacity, shadow), size)>.1).mean((1,2))>.05
 
-# %% ../nbs/03_simulate.ipynb #57bf9c10
+# %% ../nbs/03_simulate.ipynb #df42bf17
 class Scene(NamedTuple):
     "The patches of a scene, row by row."
     acquisition:Acquisition
@@ -549,7 +549,7 @@ class Scene(NamedTuple):
     labels:np.ndarray # `(n,19)` uint8
     cloudy:np.ndarray # `(n,)` bool, cloud or shadow
 
-# %% ../nbs/03_simulate.ipynb #6b21006c
+# %% ../nbs/03_simulate.ipynb #0c0b6b02
 def simulate_scene(
     seed:int, # Seed of the archive
     scene:int, # Number of the scene
@@ -565,7 +565,7 @@ def simulate_scene(
     s2,flags = cloud_over(s2, share*(rng.random()<cloudy/share), size, rng)
     return Scene(acq, cut(s1, size), cut(s2, size), patch_labels(land.classes, size), flags)
 
-# %% ../nbs/03_simulate.ipynb #ecf87b36
+# %% ../nbs/03_simulate.ipynb #c5a408ee
 @cache
 def geotiff(
     size:int, # Side in pixels of 10 m
@@ -581,7 +581,7 @@ def geotiff(
     if not file.endswith(pixels.tobytes()) or file.count(struct.pack('<2d', *corner))!=1: raise RuntimeError('this GDAL lays GeoTIFFs out in an unknown way')
     return file[:-pixels.nbytes],file.index(struct.pack('<2d', *corner))
 
-# %% ../nbs/03_simulate.ipynb #380055ff
+# %% ../nbs/03_simulate.ipynb #f466201b
 def write_geotiff(
     path, # File to write
     x:np.ndarray, # `(size,size)`, uint16 or float32
@@ -592,7 +592,7 @@ def write_geotiff(
     head,at = geotiff(len(x), x.dtype.name, epsg)
     with open(path, 'wb') as f: f.write(head[:at]+struct.pack('<2d', *corner)+head[at+16:]+x.tobytes())
 
-# %% ../nbs/03_simulate.ipynb #22bfebd0
+# %% ../nbs/03_simulate.ipynb #b7852ce7
 def write_json(
     path:Path,
     content, # Anything json can hold
@@ -602,7 +602,7 @@ def write_json(
     part.write_text(json.dumps(content, indent=1))
     os.replace(part, path)
 
-# %% ../nbs/03_simulate.ipynb #10babe2e
+# %% ../nbs/03_simulate.ipynb #b99cb588
 def write_patch(
     folder:str, # Folder of the patch; it is made
     bands, # Band names
@@ -613,7 +613,7 @@ def write_patch(
     os.makedirs(folder, exist_ok=True)
     for b,band in zip(bands, x): write_geotiff(f'{folder}/{os.path.basename(folder)}_{b}.tif', band, *place)
 
-# %% ../nbs/03_simulate.ipynb #4e4a1417
+# %% ../nbs/03_simulate.ipynb #8b8d91d5
 def write_scene(
     scene:int, # Number of the scene
     root:Path, # Folder of the archive
@@ -633,7 +633,7 @@ def write_scene(
             s1_name=p1, s2v1_name=re.sub('_N9999.*_T.....', '', p2), contains_seasonal_snow=False, contains_cloud_or_shadow=bool(cloudy[i])))
     write_json(root/'scenes'/f'{scene}.json', patches)
 
-# %% ../nbs/03_simulate.ipynb #85712e46
+# %% ../nbs/03_simulate.ipynb #e4b0217e
 def claim(
     root:Path, # Folder of the archive
     parameters:dict, # All that decides what is in it
@@ -641,12 +641,13 @@ def claim(
     "Note the parameters of a new archive, or make sure that they are those of the archive that is there."
     note = root/'simulated.json'
     if not note.exists() and (root/V2_TABLES[0]).exists(): raise ValueError(f'{root} holds an archive that is not simulated')
+    (root/'scenes').mkdir(parents=True, exist_ok=True)
     if not note.exists(): write_json(note, parameters)
     found,wanted = json.loads(note.read_text()),json.loads(json.dumps(parameters))
     differ = [f'{k} {found.get(k)}, not {wanted.get(k)}' for k in found|wanted if found.get(k)!=wanted.get(k)]
     if differ: raise ValueError(f'{root} was simulated with {"; ".join(differ)}: choose another folder')
 
-# %% ../nbs/03_simulate.ipynb #7478d926
+# %% ../nbs/03_simulate.ipynb #ad987b4e
 def simulate(
     root, # Folder of the archive; it is made
     scenes, # How many scenes, or their numbers
@@ -659,7 +660,6 @@ def simulate(
     "Write a simulated archive in the format of BigEarthNet v2; scenes that are there are kept."
     root,scenes = Path(root),list(range(scenes) if isinstance(scenes, int) else scenes)
     parameters = dict(grid=grid, size=size, seed=seed, cloudy=cloudy)
-    (root/'scenes').mkdir(parents=True, exist_ok=True)
     claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=S2_SIMULATED)|parameters)
     parallel(write_scene, scenes, root=root, **parameters, n_workers=workers if workers>1 else 0)
     patches = pd.DataFrame([p for s in scenes for p in json.loads((root/'scenes'/f'{s}.json').read_text())])
