@@ -55,8 +55,8 @@ def leakage(
     "How many test patches touch a training patch."
     if (index[['row','col']]<0).any(axis=None): raise ValueError('leakage needs the row and col of every patch, this index has unknown ones (-1)')
     row,col = index.row.to_numpy(np.int64)+1, index.col.to_numpy(np.int64)+1
-    width = col.max()+2
-    place = (pd.factorize(index.scene)[0]*(row.max()+2)+row)*width+col
+    width = col.max()+1
+    place = (pd.factorize(index.scene)[0]*(row.max()+1)+row)*width+col
     train,test = (place[(split==s).to_numpy()] for s in ('train','test'))
     steps = [r*width+c for r in (-1,0,1) for c in (-1,0,1) if r or c]
     return float(np.isin(test[:,None]+steps, train).any(1).mean())
