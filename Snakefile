@@ -1,7 +1,7 @@
 # The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
-#   snakemake --cores 2 --config profile=quick 'set={"pretrain_epochs": 2}' runs=runs/trial figures=figures/trial      some keys otherwise
+#   snakemake --cores 2 --configfile trial.yml      with some keys otherwise: {profile: quick, set: {pretrain_epochs: 2}, runs: runs/trial, figures: figures/trial}
 #
 # Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when

@@ -16,9 +16,15 @@ def run(copy, *args, check=True, env={}):
     assert not check or done.returncode==0, done.stdout[-6000:]
     return done
 
-def planned(copy, *config):
+def trial(copy, **config):
+    "Arguments for a run with some keys set otherwise."
+    path = copy/'trial.yml'
+    path.write_text(yaml.safe_dump(config))
+    return '--configfile', path
+
+def planned(copy, **changes):
     "The rules that a dry run would run."
-    out = run(copy, *snakemake('--dry-run', '--config', 'profile=smoke', *config)).stdout
+    out = run(copy, *snakemake('--dry-run', *trial(copy, profile='smoke', set=changes))).stdout
     return set(re.findall(r'^(?:local)?rule (\w+):', out, re.M))
 
 @pytest.fixture(scope='module')
@@ -75,7 +81,7 @@ def test_saving_a_notebook_runs_nothing(smoke):
     (dict(ft_lr=1e-3), {'label_efficiency','report'}),
     (dict(pretrain_lr=2e-3), {'pretrain','label_efficiency','report'})], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
-    assert planned(smoke, f'set={json.dumps(change)}')-{'all','keep_notebooks'}==runs
+    assert planned(smoke, **change)-{'all','keep_notebooks'}==runs
 
 def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
     room = smoke/'ssl_fusion/report.py'
@@ -85,8 +91,8 @@ def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
     finally: room.write_text(before)
 
 def test_a_failing_notebook_is_kept_and_the_others_finish(smoke):
-    broken = json.dumps(dict(views=dict(S2=dict(nonsense=1.)), pretrain_seed=1))
-    done = run(smoke, *snakemake('--config', 'profile=smoke', f'set={broken}', 'runs=runs/broken', 'figures=figures/broken', '--until', 'pretrain'), check=False)
+    broken = trial(smoke, profile='smoke', set=dict(views=dict(S2=dict(nonsense=1.))), runs='runs/broken', figures='figures/broken')
+    done = run(smoke, *snakemake('--until', 'pretrain', *broken), check=False)
     assert done.returncode and (smoke/'runs/broken/pretrain/published/S1/encoder.safetensors').exists()
     assert 'nonsense' in (smoke/'runs/broken/notebooks/02_pretrain_published_S2.ipynb').read_text()
 
@@ -96,7 +102,7 @@ def test_papermill_alone_refuses_wrong_parameters(smoke, tmp_path, wrong, word):
     assert done.returncode and word in done.stdout
 
 def test_unknown_profile_key_is_refused(copy):
-    done = run(copy, *snakemake('--dry-run', '--config', 'profile=smoke', 'set={"pretrain_epoch": 3}'), check=False)
+    done = run(copy, *snakemake('--dry-run', *trial(copy, profile='smoke', set=dict(pretrain_epoch=3))), check=False)
     assert done.returncode and 'pretrain_epoch: Extra inputs' in done.stdout
 
 # ---- the talk at full size, on archives of a few patches ----------------------------------------------------------------
@@ -116,7 +122,7 @@ def tiny_v2(folder):
 @pytest.mark.parametrize('dataset,make', [('bigearthnet-v1', tiny_v1), ('bigearthnet-v2', tiny_v2)])
 def test_the_talk_at_full_size_on_a_tiny_archive(copy, tmp_path, dataset, make):
     make(tmp_path/dataset)
-    change = json.dumps(TINY | dict(dataset=dataset, data_folder=str(tmp_path), store=f'data/stores/tiny-{dataset}'))
-    run(copy, *snakemake('--config', 'profile=bigearthnet', f'set={change}', f'runs=runs/{dataset}', f'figures=figures/{dataset}'))
+    change = TINY | dict(dataset=dataset, data_folder=str(tmp_path), store=f'data/stores/tiny-{dataset}')
+    run(copy, *snakemake(*trial(copy, profile='bigearthnet', set=change, runs=f'runs/{dataset}', figures=f'figures/{dataset}')))
     table = pd.read_csv(copy/f'figures/{dataset}/label_efficiency.csv')
     assert set(table.dataset)=={dataset} and (table.status=='ok').all()
