@@ -13,7 +13,7 @@ NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb") for step, nb in STEPS.items()}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step == "report" else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset == "eurosat-rgb" else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}

@@ -7,14 +7,14 @@ __all__ = ['Positive', 'Natural', 'Share', 'Percent', 'Rate', 'Dataset', 'Split'
            'Parameters', 'PrepareData', 'Pretrain', 'LabelEfficiency', 'Report', 'check', 'root', 'at_root', 'Profile',
            'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
 
-# %% ../nbs/14_config.ipynb #4084f3ee
+# %% ../nbs/14_config.ipynb #c7d6182f
 import ast, hashlib, json, yaml
 from collections.abc import Iterable
 from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing import Annotated, Literal
 
-# %% ../nbs/14_config.ipynb #cacdd42b
+# %% ../nbs/14_config.ipynb #1af0f9a6
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,12 +26,12 @@ Source = Literal['S1','S2','S1+S2','RGB']
 Initialisation = Literal['scratch','imagenet','imagenet-fair','ssl','random','prior','statistics']
 Strategy = Literal['scratch','TL','FT','floor']
 
-# %% ../nbs/14_config.ipynb #6e702d8a
+# %% ../nbs/14_config.ipynb #7cebc425
 class Parameters(BaseModel):
     "Checked, frozen, complete: the base of all parameters."
     model_config = ConfigDict(frozen=True, extra='forbid', strict=True)
 
-# %% ../nbs/14_config.ipynb #b68d0056
+# %% ../nbs/14_config.ipynb #e7188ab2
 class PrepareData(Parameters):
     "An archive becomes a store, its splits and its label fractions."
     dataset:Dataset # Which archive; 'simulated' is drawn here
@@ -49,7 +49,7 @@ class PrepareData(Parameters):
     archive_seed:Natural # Simulated: of the landscapes
     workers:Positive # Processes that read and write patches
 
-# %% ../nbs/14_config.ipynb #e046dbf6
+# %% ../nbs/14_config.ipynb #e1502803
 class Pretrain(Parameters):
     "Barlow Twins on one sensor."
     store:str # Folder of the store
@@ -69,7 +69,7 @@ class Pretrain(Parameters):
     keep_every:Natural # Keep the encoder every so many epochs; 0: the last alone
     seed:Natural # Of weights, order and views
 
-# %% ../nbs/14_config.ipynb #0a708723
+# %% ../nbs/14_config.ipynb #1fc04aa2
 class LabelEfficiency(Parameters):
     "Any part of the grid initialisation x strategy x fraction x seed, for one source and one split."
     store:str # Folder of the store
@@ -97,7 +97,7 @@ class LabelEfficiency(Parameters):
     stop_patches:Positive # Validation patches that decide when to stop
     bootstrap:Natural # Resamples for the intervals
 
-# %% ../nbs/14_config.ipynb #bc22f7bc
+# %% ../nbs/14_config.ipynb #50ee33da
 class Report(Parameters):
     "Tables and figures from records."
     profile:str # Name, for titles
@@ -107,7 +107,7 @@ class Report(Parameters):
     out:str # Folder of figures
     metric:Literal['micro_ap','macro_ap','accuracy'] # What is drawn
 
-# %% ../nbs/14_config.ipynb #0aaed1fa
+# %% ../nbs/14_config.ipynb #10e6ea17
 OWN = {'In','Out','exit','quit','open','get_ipython'} # IPython's
 
 def check(
@@ -121,7 +121,7 @@ def check(
         wrong = [f"  {'.'.join(map(str, w['loc']))}: {w['msg']}"+('' if w['type']=='missing' else f" (got {w['input']!r})") for w in e.errors()]
         raise ValueError('\n'.join([f'{model.__name__} has {len(wrong)} wrong parameter(s):', *wrong, f'It knows: {", ".join(model.model_fields)}'])) from None
 
-# %% ../nbs/14_config.ipynb #facb99c2
+# %% ../nbs/14_config.ipynb #42a451c5
 def root()->Path: # Folder that holds settings.ini, or the current one
     "The repository around the current folder."
     here = Path.cwd()
@@ -133,7 +133,7 @@ def at_root(
     "A parameter as a path."
     return root()/path
 
-# %% ../nbs/14_config.ipynb #04d5065f
+# %% ../nbs/14_config.ipynb #385b654d
 class Profile(Parameters):
     "What `make reproduce PROFILE=...` runs."
     title:str # One line: what it shows
@@ -179,7 +179,7 @@ class Profile(Parameters):
     metric:Literal['micro_ap','macro_ap','accuracy'] # What is drawn
     cut:list[Literal['source','arm']] # How finely label efficiency is cut into notebooks
 
-# %% ../nbs/14_config.ipynb #5b8dff7c
+# %% ../nbs/14_config.ipynb #715eec5f
 def load_profile(
     name:str, # Of a file in `profiles/`
     **changes, # Keys to set otherwise, for a trial
@@ -190,7 +190,7 @@ def load_profile(
     try: return check(Profile, yaml.safe_load(path.read_text()) | changes)
     except ValueError as e: raise ValueError(f'profiles/{name}.yml: {e}') from None
 
-# %% ../nbs/14_config.ipynb #3cca8b8a
+# %% ../nbs/14_config.ipynb #9d045c72
 def prefixed(
     profile:Profile,
     prefix:str, # Such as 'pretrain_'
@@ -198,7 +198,7 @@ def prefixed(
     "The keys of a profile that belong to one experiment."
     return {k.removeprefix(prefix): v for k,v in profile.model_dump().items() if k.startswith(prefix)}
 
-# %% ../nbs/14_config.ipynb #6e00cecc
+# %% ../nbs/14_config.ipynb #580f32da
 def imported_rooms(
     code:str, # Python
     package:str='ssl_fusion',
@@ -218,13 +218,14 @@ def notebook_code(
     cells = json.loads(Path(path).read_text())['cells']
     return '\n'.join(''.join(c['source']) for c in cells if c['cell_type']=='code')
 
-# %% ../nbs/14_config.ipynb #32b44cf5
+# %% ../nbs/14_config.ipynb #27593ce3
 def digest_of(
     code:str, # Python
     library='ssl_fusion', # Folder of the library
+    ignore=('config',), # Rooms that change no result: checking parameters, drawing
 )->str: # 12 hexadecimal digits
-    "A fingerprint of some code and of all rooms it imports, comments and the checking of parameters aside."
-    found,todo = {'config': '', '': ast.unparse(ast.parse(code))},imported_rooms(code)
+    "A fingerprint of some code and of all rooms it imports, comments aside."
+    found,todo = dict.fromkeys(ignore, '') | {'': ast.unparse(ast.parse(code))},imported_rooms(code)
     while todo := todo-set(found):
         room = todo.pop()
         found[room] = ast.unparse(ast.parse((Path(library)/f'{room}.py').read_text()))
@@ -234,9 +235,10 @@ def digest_of(
 def code_digest(
     notebook, # Path of an experiment
     library='ssl_fusion', # Folder of the library
+    ignore=('config',), # Rooms that change no result
 )->str: # 12 hexadecimal digits
     "A fingerprint of all code that an experiment runs."
-    return digest_of(notebook_code(notebook), library)
+    return digest_of(notebook_code(notebook), library, ignore)
 
 def room_digest(
     room:str, # Name of a module of the library
