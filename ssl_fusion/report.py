@@ -88,7 +88,7 @@ def summarise(
 )->dict: # Mean, low, high, number of seeds, kind of interval
     "Mean of a metric over seeds, with its interval."
     n,bounds = len(rows),[f'{metric}_lo', f'{metric}_hi']
-    if n>=3: (lo,hi),kind = mean_interval(rows[metric]),'t over seeds'
+    if n>=3 and rows[metric].nunique()>1: (lo,hi),kind = mean_interval(rows[metric]),'t over seeds'
     elif set(bounds)<=set(rows) and rows[bounds].notna().all(axis=None): (lo,hi),kind = rows[bounds].mean(),'bootstrap over test patches'
     else: lo,hi,kind = np.nan,np.nan,''
     return dict(mean=rows[metric].mean(), lo=lo, hi=hi, n_seeds=n, interval=kind)
@@ -345,7 +345,8 @@ def difference(
     a,b = (rows[rows.seed.isin(common)].sort_values('seed') for rows in (a,b))
     a_,b_ = summarise(a, metric),summarise(b, metric)
     gain,n = a_['mean']-b_['mean'],len(a)
-    if n>=3: (lo,hi),kind = mean_interval(a[metric].to_numpy()-b[metric].to_numpy()),'t over seeds, paired'
+    paired = a[metric].to_numpy()-b[metric].to_numpy()
+    if n>=3 and np.ptp(paired)>1e-9: (lo,hi),kind = mean_interval(paired),'t over seeds, paired'
     else:
         lo,hi = gain-np.hypot(a_['mean']-a_['lo'], b_['hi']-b_['mean']),gain+np.hypot(a_['hi']-a_['mean'], b_['mean']-b_['lo'])
         kind = 'bootstrap over test patches, combined as if independent' if np.isfinite(lo) else ''
