@@ -48,7 +48,7 @@ def cached_embeddings(
     device='cpu', # Where the encoder runs
 )->np.ndarray: # `(len(store),512)` float32
     "Embeddings of a whole store, computed once for the same encoder and store."
-    key = hashlib.sha256(f'{state_digest(encoder)} {encoder.sensor} {encoder.input_size} {sorted(store.about["sha256"].items())}'.encode()).hexdigest()[:16]
+    key = hashlib.sha256(f'{state_digest(encoder)} {encoder.sensor} {encoder.input_size} {encoder.window} {sorted(store.about["sha256"].items())}'.encode()).hexdigest()[:16]
     path = Path(folder)/f'{encoder.sensor.name}_{key}.npy'
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def fit_probe(z, y, task:str, l2:float)->Probe:
     return fit_probes(z, y, task, [l2], steps=400)[0]
 
 # %% ../nbs/12_downstream.ipynb #c9a5d1f7
-PENALTIES = 1., .3, .1, .03, .01, .003, .001, .0003
+PENALTIES = 1., .3, .1, .03, .01, .003, .001, .0003, .0001
 TASK_METRIC = dict(multilabel='micro_ap', multiclass='accuracy') # Decides on validation patches
 
 class Chosen(NamedTuple):

@@ -130,7 +130,7 @@ def arm_encoders(
         if initialisation=='ssl': return load_encoder(at_root(bench.cfg.encoders[sensor.name]), sensor)
         if initialisation=='imagenet': return imagenet_encoder(sensor, fair=False)
         if initialisation=='imagenet-fair': return imagenet_encoder(sensor, True, *(statistics(sensor) if sensor.source=='S1' else ()))
-        return scratch_encoder(sensor, *statistics(sensor), bench.cfg.stem, seed)
+        return scratch_encoder(sensor, *statistics(sensor), bench.cfg.stem, seed, window=bench.cfg.ft_view_size)
     return {s.name: one(s) for s in bench.sensors}
 
 # %% ../nbs/16_experiments.ipynb #de222419

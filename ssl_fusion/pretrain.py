@@ -228,7 +228,7 @@ def pretrain(
     about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions), pretrained_stem=stem)
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=store.arrays[sensor.source].shape[-1])
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
-    encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), stem, seed)
+    encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), stem, seed, window=views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     twins,adam = fabric.setup(twins, adam)
