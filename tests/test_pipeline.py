@@ -7,7 +7,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 SMOKE = yaml.safe_load((ROOT/'profiles/smoke.yml').read_text())
 
-def snakemake(*args): return [BIN/'python', '-m', 'snakemake', '--nolock', '--cores', '2', '--keep-going', '--rerun-incomplete', *args]
+pytestmark = pytest.mark.xdist_group('pipeline') # in one process, since its tests share the run of `smoke`
+
+def snakemake(*args): return [BIN/'python', '-m', 'snakemake', '--nolock', '--cores', '1', '--keep-going', '--rerun-incomplete', *args]
 
 def run(copy, *args, check=True, env={}):
     "Run a command in the copy, its own library first."
