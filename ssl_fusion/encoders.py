@@ -48,8 +48,8 @@ def windows(
     x:Tensor, # Patches, `(n,c,h,w)`, at least `size` high and wide
     size:int, # Side of a window in pixels
 )->list: # Of `(n,c,size,size)`
-    "The fewest evenly spaced windows that cover a patch and overlap by half or more."
-    places = [torch.linspace(0, side-size, 1+math.ceil(2*(side-size)/size)).round().int().tolist() for side in x.shape[-2:]]
+    "The fewest evenly spaced windows that cover a patch."
+    places = [torch.linspace(0, side-size, math.ceil(side/size)).round().int().tolist() for side in x.shape[-2:]]
     return [x[...,i:i+size,j:j+size] for i in places[0] for j in places[1]]
 
 # %% ../nbs/07_encoders.ipynb #aa3eb2f8
