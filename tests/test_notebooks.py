@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
 LIBRARY = sorted(NBS.glob('[!_.]*.ipynb'))
 ROOMS = [p for p in LIBRARY if p.stem!='index']
+TUTORIALS = sorted((NBS/'tutorials').glob('[!_.]*.ipynb'))
 EXPERIMENTS = sorted((NBS/'experiments').glob('[!_.]*.ipynb'))
-COMMITTED = LIBRARY+EXPERIMENTS+sorted((ROOT/'figures').rglob('*.ipynb'))
+COMMITTED = LIBRARY+TUTORIALS+EXPERIMENTS+sorted((ROOT/'figures').rglob('*.ipynb'))
 
 def each(notebooks): return pytest.mark.parametrize('path', notebooks, ids=lambda p: str(p.relative_to(ROOT)))
 def code(path): return [c for c in read_nb(path).cells if c.cell_type=='code']
@@ -49,7 +50,7 @@ def differences(committed, fresh):
             if 'image/' in kind+kind_b: a,b = kind,kind_b
             yield f'{old.source.strip()}\n--- committed\n{a}\n--- now\n{b}\n'
 
-@each(LIBRARY)
+@each(LIBRARY+TUTORIALS)
 def test_runs_and_shows_what_is_committed(path, tmp_path):
     "As nbdev_test runs it; `make notebooks` renews what is committed."
     run = subprocess.run([sys.executable, 'tools/run_notebooks.py', '--out', tmp_path, path], cwd=ROOT, capture_output=True, text=True)
@@ -86,7 +87,7 @@ def test_names_its_kernel(path):
 def test_holds_no_error(path):
     assert not [c.source for c in code(path) for o in c.outputs if o.output_type=='error']
 
-@each(LIBRARY)
+@each(LIBRARY+TUTORIALS)
 def test_holds_no_warning(path):
     "They name lines and versions of one machine, and readers wonder."
     assert not [c.source for c in code(path) for o in c.outputs if o.get('name')=='stderr']
@@ -125,6 +126,13 @@ def test_imports_only_from_earlier_rooms(path):
     imported = {n.module.split('.')[1] for c in code(path) for n in ast.walk(parsed(c))
                 if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('ssl_fusion.')}
     assert imported <= set(order[:order.index(room(path))])
+
+# ---- tutorials -------------------------------------------------------------------------------------------------------
+
+@each(TUTORIALS)
+def test_exports_nothing(path):
+    "A tutorial uses the library as it is."
+    assert not [d for c in code(path) for d in extract_directives(c, remove=False) if d.startswith(('export','default_exp'))]
 
 # ---- experiment notebooks --------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Run library notebooks exactly as `nbdev_test` does, and keep what their cells show.
 
-    python tools/run_notebooks.py                        all of nbs/, in reading order, saved in place
+    python tools/run_notebooks.py                        all of nbs/ and nbs/tutorials/, in reading order, saved in place
     python tools/run_notebooks.py nbs/08_losses.ipynb    only this one
     python tools/run_notebooks.py --out FOLDER ...       saved into FOLDER, the originals stay as they are
 
@@ -52,10 +52,10 @@ def run(path, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('notebooks', nargs='*', type=Path, help='default: every notebook in nbs/')
+    parser.add_argument('notebooks', nargs='*', type=Path, help='default: every notebook in nbs/ and nbs/tutorials/')
     parser.add_argument('--out', type=Path, help='save here instead of in place')
     args = parser.parse_args()
-    paths = [p.resolve() for p in args.notebooks] or sorted(NBS.glob('[!_.]*.ipynb'))
+    paths = [p.resolve() for p in args.notebooks] or [p for d in (NBS, NBS/'tutorials') for p in sorted(d.glob('[!_.]*.ipynb'))]
     outs = [args.out or p.parent for p in paths]
     failed = []
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
