@@ -6,10 +6,11 @@
 __all__ = ['STEMS', 'IMAGENET_URL', 'IMAGENET_MEAN', 'IMAGENET_STD', 'resnet18', 'windows', 'Encoder', 'seeded',
            'scratch_encoder', 'projector', 'state_digest', 'stay', 'freeze', 'unfreeze', 'WeightsUnavailable',
            'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder', 'save_encoder', 'encoder_meta',
-           'load_encoder']
+           'load_encoder', 'seen_patches', 'warn_if_seen']
 
 # %% ../nbs/07_encoders.ipynb #476474c2
-import hashlib, io, json, math, os, socket, torch, torchvision
+import base64, hashlib, io, json, math, os, socket, torch, torchvision, warnings
+import numpy as np, pandas as pd
 import torch.nn.functional as F
 from collections import OrderedDict
 from contextlib import contextmanager, redirect_stdout
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from types import MethodType
 from . import __version__
 from .sensors import Sensor
+from .splits import contaminated
 
 # %% ../nbs/07_encoders.ipynb #1534cef0
 STEMS = { # name -> (kernel and stride of the first convolution, max-pool after it)
@@ -210,12 +212,14 @@ def imagenet_encoder(
 def save_encoder(
     encoder:Encoder, # To save
     path, # Of the safetensors file
+    seen:np.ndarray=None, # Keys of the patches it was trained on, see `patch_keys`
     **meta, # Anything else worth knowing: data, steps, seed
 )->Path: # The path
     "Weights, and beside them what goes in."
     path = Path(path)
     about = dict(sensor=asdict(encoder.sensor), mean=encoder.mean.tolist(), std=encoder.std.tolist(), stem=encoder.stem,
                  input_size=encoder.input_size, window=encoder.window, ssl_fusion=__version__, **meta)
+    if seen is not None: about['seen'] = base64.b64encode(np.unique(seen).astype('>u8').tobytes()).decode()
     tensors = {k: v.detach().cpu().contiguous() for k,v in encoder.backbone.state_dict().items()}
     tmp = path.with_name(path.name+'.tmp')
     save_file(tensors, tmp, metadata=dict(encoder=json.dumps(about)))
@@ -226,10 +230,10 @@ def save_encoder(
 def encoder_meta(
     path, # Of the safetensors file
 )->dict: # What `save_encoder` wrote beside the weights
-    "What an encoder's file says about itself."
+    "What an encoder's file says about itself, but for the keys that `seen_patches` reads."
     with safe_open(path, 'pt') as f: meta = f.metadata() or {}
     if 'encoder' not in meta: raise ValueError(f'{path} names no bands: not written by save_encoder')
-    return json.loads(meta['encoder'])
+    return {k: v for k,v in json.loads(meta['encoder']).items() if k!='seen'}
 
 # %% ../nbs/07_encoders.ipynb #b421c735
 def load_encoder(
@@ -244,3 +248,28 @@ def load_encoder(
     encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['stem'], input_size=meta['input_size'], window=meta['window'])
     encoder.backbone.load_state_dict(load_file(path))
     return encoder
+
+# %% ../nbs/07_encoders.ipynb #3f174645
+def seen_patches(
+    path, # Of the safetensors file
+)->np.ndarray: # Keys, sorted, uint64; `None` if the file does not say
+    "The patches that an encoder was trained on."
+    encoder_meta(path)
+    with safe_open(path, 'pt') as f: seen = json.loads(f.metadata()['encoder']).get('seen')
+    return None if seen is None else np.frombuffer(base64.b64decode(seen), '>u8').astype(np.uint64)
+
+# %% ../nbs/07_encoders.ipynb #57b188f4
+def warn_if_seen(
+    path, # Of the safetensors file
+    index:pd.DataFrame, # One row a patch, as an archive or a store has it
+    positions, # Of the patches it is to be scored on, `(m,)`
+)->float: # Share of them that it was trained on, 0 to 1; NaN where the file does not say
+    "Warn before weights are scored on patches that they were trained on."
+    seen,scored = seen_patches(path),index.iloc[positions]
+    if seen is None:
+        warnings.warn(f'{path} does not say which patches it was trained on, so they may be among the {len(scored):,} it is to be scored on', stacklevel=2)
+        return float('nan')
+    hit = contaminated(seen, scored)
+    if hit.any(): warnings.warn(f'{path} was trained on {hit.sum():,} of the {len(hit):,} patches it is to be scored on ({hit.mean():.1%}), such as {scored.patch_id.iloc[hit.argmax()]}: '
+                                'its score is not one on unseen patches', stacklevel=2)
+    return float(hit.mean())

@@ -127,6 +127,13 @@ def test_imports_only_from_earlier_rooms(path):
                 if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('ssl_fusion.')}
     assert imported <= set(order[:order.index(room(path))])
 
+# ---- tutorials -------------------------------------------------------------------------------------------------------
+
+@each(TUTORIALS)
+def test_exports_nothing(path):
+    "A tutorial uses the library as it is."
+    assert not [d for c in code(path) for d in extract_directives(c, remove=False) if d.startswith(('export','default_exp'))]
+
 # ---- experiment notebooks --------------------------------------------------------------------------------------------
 
 @each(EXPERIMENTS)
