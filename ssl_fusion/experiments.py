@@ -17,7 +17,7 @@ from .config import LabelEfficiency, PrepareData, at_root, room_digest
 from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
                                    start_from)
 from .download import get
-from .encoders import WeightsUnavailable, imagenet_encoder, load_encoder, scratch_encoder, state_digest
+from .encoders import WeightsUnavailable, imagenet_encoder, load_encoder, scratch_encoder, state_digest, warn_if_seen
 from .fusion import Classifier, Concat
 from .metrics import evaluate, intervals
 from .pretrain import default_fabric
@@ -111,9 +111,11 @@ def set_up(
     store = Store(at_root(cfg.store))
     for s in cfg.sensors: store.raw(SENSORS[s], [0])
     if absent := [s for i,_ in cfg.arms for s in cfg.sensors if i=='ssl' and s not in cfg.encoders]: raise ValueError(f'encoders: no pre-trained encoder for sensor(s) {absent}')
-    for s,file in cfg.encoders.items(): load_encoder(at_root(file), SENSORS[s])
     split = load_split(at_root(cfg.split), store.index)
     parts = {p: np.flatnonzero(split==p) for p in ('train','validation','test')}
+    for s,file in cfg.encoders.items():
+        load_encoder(at_root(file), SENSORS[s])
+        warn_if_seen(at_root(file), store.index, parts['test'])
     labels = {s: load_fractions(at_root(cfg.labels)/f'seed{s}.parquet', store.index) for s in {*cfg.seeds,*cfg.tuned_seeds}}
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
     return Bench(cfg, store, parts, labels, {})

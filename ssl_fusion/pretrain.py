@@ -17,6 +17,7 @@ from .augment import Views, two_views
 from .encoders import Encoder, projector, save_encoder, scratch_encoder, seeded
 from .losses import barlow_terms, dead_features, redundancy_floor
 from .sensors import Sensor
+from .splits import patch_keys
 from .store import Progress, Store, band_statistics, batches
 
 # %% ../nbs/10_pretrain.ipynb #5683e9e2
@@ -228,6 +229,7 @@ def pretrain(
     about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions), pretrained_stem=stem)
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=store.arrays[sensor.source].shape[-1])
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
+    seen = patch_keys(store.index.iloc[positions])
     encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), stem, seed, window=views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
@@ -240,6 +242,6 @@ def pretrain(
         if epoch==recipe.epochs or time.monotonic()-saved>=save_every:
             save_checkpoint(checkpoint, twins, adam, epochs_done=epoch, **about)
             saved = time.monotonic()
-        if keep_every and epoch%keep_every==0: save_encoder(encoder, folder/f'encoder_epoch{epoch:04}.safetensors', epochs_done=epoch, **made)
-    if fabric.is_global_zero: save_encoder(encoder, done, epochs_done=recipe.epochs, **made)
+        if keep_every and epoch%keep_every==0: save_encoder(encoder, folder/f'encoder_epoch{epoch:04}.safetensors', seen, epochs_done=epoch, **made)
+    if fabric.is_global_zero: save_encoder(encoder, done, seen, epochs_done=recipe.epochs, **made)
     return done
