@@ -87,6 +87,6 @@ readme: environment ## write README.md from nbs/index.ipynb
 	"$(PY)" tools/readme.py
 
 clean: ## remove runs/ and temporary files; figures/, data/ and the environment stay
-	rm -rf runs .snakemake .pytest_cache build dist
+	rm -rf runs .snakemake .pytest_cache build dist _docs
 	find nbs ssl_fusion tests tools \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.tmp' \) -prune -exec rm -rf {} +
 	@echo "Kept: figures/, data/ (archives, stores, downloads) and $(VENV)."

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 import pytest
-from docs import Site, build
+from docs import Site, build, terminal
 from reference import read_module
 
 for package in 'sphinx','myst_nb','pydata_sphinx_theme','sphinx_copybutton':
@@ -49,7 +49,7 @@ def test_notebook_is_a_page_with_its_outputs(site, pages, path):
     shown = [c for c in cells if c['cell_type']=='code' and not re.search(r'^#\|\s*hide\b', ''.join(c['source']), re.M)]
     pictures = sum('image/png' in o.get('data', {}) for c in shown for o in c['outputs'])
     assert sum('_images/' in x for x in page.loads)>=pictures
-    said = [''.join(o['text']).split() for c in shown for o in c['outputs'] if o.get('name')=='stdout']
+    said = [''.join(o['text']).split() for c in shown for o in c['outputs'] if o.get('name')=='stdout' and '\x1b' not in ''.join(o['text'])]
     text = ' '.join(''.join(page.texts).split())
     assert all(' '.join(words) in text for words in said)
 
@@ -167,14 +167,30 @@ def test_link_to_a_heading_that_is_not_there_ends_the_build(small, capfd):
     (small/'docs/paper.md').write_text('# Paper\n\n[lost](../CONTRIBUTING.md#nowhere)\n')
     assert not build(small/'bad', small) and 'nowhere' in capfd.readouterr().err
 
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path/'thesis.txt').write_text('years of work')
+    run = subprocess.run([sys.executable, 'tools/docs.py', '--out', tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode and 'other things' in run.stderr and (tmp_path/'thesis.txt').exists()
+
+def test_ignored_figures_stay_out(small):
+    (small/'.gitignore').write_text('figures/smoke/\n')
+    for name in 'smoke','mine': (small/'figures'/name/'notebooks').mkdir(parents=True)
+    (small/'figures/smoke/notebooks/01_a.ipynb').write_text('{}')
+    site = Site(small, small/'out')
+    assert set(site.profiles)=={'mine'} and not [p for p in site.pages if 'smoke' in p]
+
 @pytest.mark.parametrize('text,word', [
     ('[lost](../nbs/99_lost.ipynb)', 'docs/paper.md: a link leads to ../nbs/99_lost.ipynb'), ('see @tbl-one', '@tbl-one: only @fig- and @eq-')])
 def test_what_leads_nowhere_is_named(small, text, word):
     (small/'docs/paper.md').write_text(f'# Paper\n\n{text}\n')
     with pytest.raises(ValueError, match=word): build(small/'bad', small)
 
+def test_progress_leaves_its_last_state():
+    assert terminal('a\n1 of 2\r2 of 2\n\x1b[2K\rhalf\x1b[2K\rdone')=='a\n2 of 2\ndone'
+    assert terminal('\x1b[2K\rhalf\x1b[2K\r').strip()==''
+
 def test_unknown_directive_is_named(small):
-    with pytest.raises(ValueError, match='here: unknown directive layout-ncol'): Site(small, small/'out').cell(dict(source='#| layout-ncol: 2\n1', metadata={}), 'here')
+    with pytest.raises(ValueError, match='here: unknown directive layout-ncol'): Site(small, small/'out').cell(dict(source='#| layout-ncol: 2\n1', metadata={}, outputs=[]), 'here')
 
 def test_names_of_the_library_are_linked_outside_of_code(small):
     (small/'ssl_fusion/sums.py').write_text(SOURCE.strip())

@@ -29,19 +29,31 @@ def glob(root, pattern): return sorted(str(p.relative_to(root)) for p in root.gl
 def stem(path): return Path(path).stem
 def title(path): return stem(path).replace('_', ' ')
 
+def terminal(text):
+    "What a terminal shows in the end: a line that was written again has replaced itself."
+    return '\n'.join(re.split(r'\r|\x1b\[2K', line.rstrip('\r'))[-1] for line in text.split('\n'))
+
+def output(o):
+    "An output without the traces of its progress; None when nothing is left."
+    if o['output_type']!='stream': return o
+    return o | dict(text=said) if (said := terminal(''.join(o['text']))).strip() else None
+
 class Site:
     "What becomes a page: `pages` leads from a file or folder of the repository to the file that Sphinx is given."
     def __init__(self, root, out):
         self.root,self.out,self.cfg = root,out,settings(root)
         lib = self.cfg['lib_path']
+        self.captions = yaml.safe_load((root/'docs/figures.yml').read_text(encoding='utf-8'))
         self.rooms,self.steps = glob(root, 'nbs/[0-9]*.ipynb'),glob(root, 'nbs/experiments/*.ipynb')
         self.tutorials = glob(root, 'nbs/tutorials/*.ipynb')
         self.others = [p for p in glob(root, 'nbs/*.ipynb') if p not in [*self.rooms, 'nbs/index.ipynb']]  # data, claims, ...
-        self.profiles = {p: self.profile(p) for p in sorted((d.name for d in (root/'figures').iterdir() if d.is_dir()), key=self.order)}
+        ignored = (root/'.gitignore').read_text().split() if (root/'.gitignore').exists() else []
+        names = [d.name for d in (root/'figures').iterdir() if d.is_dir() and f'figures/{d.name}/' not in ignored]
+        self.profiles = {p: self.profile(p) for p in sorted(names, key=self.order)}
         self.modules = [read_module(stem(p), (root/p).read_text(encoding='utf-8')) for p in glob(root, f'{lib}/*.py')]
         self.modules.sort(key=lambda m: m.notebook)
         self.symbols = symbols(self.modules, lib)
-        runs = glob(root, 'figures/*/notebooks/*.ipynb')
+        runs = [n for p in self.profiles for n in glob(root, f'figures/{p}/notebooks/*.ipynb')]
         self.pages = {p: p for p in [*self.rooms, *self.steps, *self.tutorials, *self.others, *runs, 'nbs/index.ipynb', 'CONTRIBUTING.md']}
         self.pages |= {'docs/index.md': 'index.md', 'docs/paper.md': 'paper.md', 'README.md': 'nbs/index.ipynb', 'nbs': 'library.md', lib: 'reference.md',
                        'nbs/experiments': 'experiments.md', 'figures': 'results.md'}
@@ -124,7 +136,7 @@ class Site:
         if 'label' in options:
             if not options['label'].startswith('fig-'): raise ValueError(f'{path}: label {options["label"]}: only fig- is known here')
             meta['mystnb'] = dict(figure=dict(name=options['label'], caption=options.get('fig-cap', '')))
-        return cell | dict(source=body, metadata=meta)
+        return cell | dict(source=body, metadata=meta, outputs=[shown for o in cell['outputs'] if (shown := output(o))])
 
     def notebook(self, path, note):
         "Stage a notebook; `note` goes under its title."
@@ -237,9 +249,6 @@ class Site:
         known = list(self.captions)
         return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
 
-    @property
-    def captions(self): return yaml.safe_load((self.root/'docs/figures.yml').read_text(encoding='utf-8'))
-
     def caption(self, profile, name):
         "What a figure is, what it was drawn from, and where that can be had."
         here = f'figures/{profile}/{name}'
@@ -318,7 +327,7 @@ class Site:
 
     def where(self, patterns):
         "The profiles that have such a figure or table."
-        found = {p: [n for n in dict.fromkeys(map(stem, glob(self.root, f'figures/{p}/*.*'))) if any(fnmatch(n, g) for g in patterns)] for p in self.profiles}
+        found = {p: [n for n in dict.fromkeys(map(stem, glob(self.root, f'figures/{p}/*.csv'))) if any(fnmatch(n, g) for g in patterns)] for p in self.profiles}
         lines = [f'- [{p}](../figures/{p}): {self.about(p)} '+', '.join(f'[{title(n)}](../figures/{p}/{n}.csv)' for n in names) for p,names in found.items() if names]
         return '\n'.join(lines) or '*No committed run answers this yet.*'
 
@@ -348,6 +357,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, default=ROOT/'_docs', help='default: _docs/')
     args = parser.parse_args()
+    if args.out.exists() and any(args.out.iterdir()) and not (args.out/'.buildinfo').exists():
+        sys.exit(f'{args.out} holds other things than a site made by Sphinx: name another folder, or remove it')
     shutil.rmtree(args.out, ignore_errors=True)
     try: done = build(args.out)
     except ValueError as e: sys.exit(str(e))
