@@ -18,6 +18,7 @@ nb_merge_streams = True
 myst_enable_extensions = ['dollarmath','amsmath','attrs_inline','colon_fence','deflist']
 myst_heading_anchors = 4
 numfig = True
+highlight_language = 'none'
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
 html_theme = 'pydata_sphinx_theme'

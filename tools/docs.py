@@ -235,8 +235,7 @@ class Site:
         parts = ['# Results', '> Every committed figure and table, by profile']
         for p in self.profiles:
             shown = self.figures(p)
-            parts += [f'## {p}', self.about(p)+f' [All {len(shown)} figures, their tables and what was run](figures/{p}).',
-                      *[self.figure(p, s, 'results.md') for s in shown[:1]]]
+            parts += [f'## {p}', self.about(p)+f' [Tables, the talk beside them, and what was run](figures/{p}).', *[self.figure(p, s) for s in shown]]
             self.profile_page(p)
         self.write('results.md', '\n\n'.join(parts))
 
@@ -260,11 +259,11 @@ class Site:
         files = [f'[{s.upper()}]({here}.{s})' for s in ('csv','svg','png') if (self.root/f'{here}.{s}').exists()]
         return ' '.join(p for p in [*parts, 'Files: '+', '.join(files)+'.'] if p)
 
-    def figure(self, profile, name, page):
+    def figure(self, profile, name):
         here = f'figures/{profile}/{name}'
         image = next(f'{here}.{s}' for s in ('svg','png') if (self.root/f'{here}.{s}').exists())
         alt = self.captions.get(name, {}).get('title', title(name))
-        return f'[![{alt}, profile {profile}]({image})]({image})\n\n:::{{container}} caption\n{self.caption(profile, name)}\n:::'
+        return f'![{alt}, profile {profile}]({image})\n\n:::{{container}} caption\n{self.caption(profile, name)}\n:::'
 
     def beside_the_talk(self, path):
         "Ours over the talk's value, a row a strategy, a column a label fraction; one table a source and split."
@@ -298,7 +297,7 @@ class Site:
             parts.append(':::{important}\nSimulated data: these figures show that every step works and how methods compare on this simulation, nothing about real images.\n:::')
         if self.profiles[profile]: parts.append(f'Every setting: [profiles/{profile}.yml](profiles/{profile}.yml). To run it: `make reproduce PROFILE={profile}`.')
         for name in shown:
-            parts += [f'## {self.captions.get(name, {}).get("title", title(name).capitalize())}', self.figure(profile, name, page)]
+            parts += [f'## {self.captions.get(name, {}).get("title", title(name).capitalize())}', self.figure(profile, name)]
             talk = f'figures/{profile}/talk_and_ours.csv'
             if name=='label_efficiency' and (self.root/talk).exists(): parts.append(self.beside_the_talk(talk))
         tables = [p for p in glob(self.root, f'figures/{profile}/*.csv') if self.rows(p)]
