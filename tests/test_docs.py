@@ -10,6 +10,7 @@ from reference import read_module
 for package in 'sphinx','myst_nb','pydata_sphinx_theme','sphinx_copybutton':
     pytest.importorskip(package, reason=f"the site needs {package}: pip install -e '.[dev]'")
 
+pytestmark = pytest.mark.xdist_group('site') # in one process, since they share one site
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = [p.relative_to(ROOT) for g in ('nbs/**/[!_.]*.ipynb','figures/*/notebooks/*.ipynb') for p in sorted(ROOT.glob(g)) if '.ipynb_checkpoints' not in p.parts]
 PROFILES = sorted(p.name for p in (ROOT/'figures').iterdir() if p.is_dir() and p.name!='smoke')
