@@ -7,6 +7,7 @@
 #   VENV=.venv       the virtual environment that is made and used
 #   PYTHON=python3   which Python (3.11 or newer) makes it
 #   ENV=none         make no environment: use PYTHON (default: python) as it is, with the packages it has
+#   SITE=_docs       the folder that `make docs` writes
 #   LAB='--no-browser --allow-root'   options of JupyterLab, in a container for instance
 #   SSL_FUSION_DATA  environment variable: the folder where downloaded data is
 
@@ -14,6 +15,7 @@ SHELL   := /bin/bash
 PROFILE ?= quick
 CORES   ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 VENV    ?= .venv
+SITE    ?= _docs
 
 ifeq ($(ENV),none)
   PYTHON    ?= python
@@ -38,7 +40,7 @@ endif
 export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment reproduce test lab notebooks readme clean own-environment
+.PHONY: help environment reproduce test lab docs notebooks readme clean own-environment
 
 help: ## say what there is
 	@echo "make TARGET [PROFILE=$(PROFILE)] [CORES=$(CORES)] [VENV=$(VENV)] [PYTHON=...] [ENV=none]"; echo
@@ -73,6 +75,9 @@ test: environment ## run every test
 lab: environment ## open the notebooks in JupyterLab
 	"$(PY)" -m jupyter lab $(LAB) nbs/index.ipynb
 
+docs: environment ## build the site from what is committed, offline: notebooks, reference, results
+	"$(PY)" tools/docs.py --out "$(SITE)"
+
 notebooks: environment ## export the library, run its notebooks in order, keep their outputs, renew README.md
 	nbdev_export
 	"$(PY)" tools/run_notebooks.py
@@ -82,6 +87,6 @@ readme: environment ## write README.md from nbs/index.ipynb
 	"$(PY)" tools/readme.py
 
 clean: ## remove runs/ and temporary files; figures/, data/ and the environment stay
-	rm -rf runs .snakemake .pytest_cache build dist
+	rm -rf runs .snakemake .pytest_cache build dist _docs
 	find nbs ssl_fusion tests tools \( -name __pycache__ -o -name .ipynb_checkpoints -o -name '*.tmp' \) -prune -exec rm -rf {} +
 	@echo "Kept: figures/, data/ (archives, stores, downloads) and $(VENV)."

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ini = ConfigParser(delimiters=['='])
 ini.read(ROOT/'settings.ini', encoding='utf-8')
 CFG = ini['DEFAULT']
-NEEDED,DEV = ([Requirement(r) for r in CFG[k].split()] for k in ('requirements', 'dev_requirements'))
+NEEDED,DEV,DOCS = ([Requirement(r) for r in CFG[k].split()] for k in ('requirements', 'dev_requirements', 'docs_requirements'))
+DEV += DOCS # one extra: the tests build the site
 
 @pytest.mark.parametrize('requirement', NEEDED+DEV, ids=str)
 def test_is_installed(requirement): assert metadata.version(requirement.name) in requirement.specifier
