@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['Positive', 'Natural', 'Share', 'Percent', 'Rate', 'Dataset', 'Split', 'Source', 'Initialisation', 'Strategy', 'OWN',
-           'Parameters', 'PrepareData', 'Pretrain', 'LabelEfficiency', 'Report', 'check', 'root', 'at_root', 'Profile',
-           'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
+           'Parameters', 'PrepareData', 'Pretrain', 'LabelEfficiency', 'Report', 'Claims', 'check', 'root', 'at_root',
+           'Profile', 'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest',
+           'room_digest']
 
 # %% ../nbs/14_config.ipynb #c7d6182f
 import ast, hashlib, json, yaml
@@ -106,6 +107,18 @@ class Report(Parameters):
     logs:dict[str,str] # Sensor and split -> log of its pre-training
     out:str # Folder of figures
     metric:Literal['micro_ap','macro_ap','accuracy'] # What is drawn
+
+# %% ../nbs/14_config.ipynb #c1a1m5e7
+class Claims(Parameters):
+    "The talk's claims as statistics of records."
+    profile:str # Name, for titles
+    records:str # Folder of records, predictions beside them
+    store:str # Folder of the store, for the labels of the predicted patches
+    out:str # Folder of figures
+    metric:Literal['micro_ap','macro_ap','accuracy'] # What is compared
+    resamples:Positive # Of the test patches, for the intervals
+    low:Percent # Where the low-label regime ends, percent of the labels
+    margin:Rate # Differences within it are "very close"
 
 # %% ../nbs/14_config.ipynb #10e6ea17
 OWN = {'In','Out','exit','quit','open','get_ipython'} # IPython's

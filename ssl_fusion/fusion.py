@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from .sensors import RESOLUTION, S2_BANDS, SENSORS, Sensor
 from .encoders import Encoder
 
-# %% ../nbs/09_fusion.ipynb #9539dffa
+# %% ../nbs/09_fusion.ipynb #00390070
 SOURCES = { # Name in records and figures -> sources of the sensors
     'S1':    ('S1',),
     'S2':    ('S2',),
     'S1+S2': ('S1','S2'),
     'RGB':   ('RGB',)}
 
-# %% ../nbs/09_fusion.ipynb #6f7a7577
+# %% ../nbs/09_fusion.ipynb #cb01c867
 def patches(
     batch:dict, # Sensor name -> patches in `[0,1]`, `(n,c,h,w)`
     name:str, # Of the sensor wanted
@@ -30,7 +30,7 @@ def patches(
     if name not in batch: raise ValueError(f'batch has no sensor {name!r}, it holds {list(batch)}')
     return batch[name]
 
-# %% ../nbs/09_fusion.ipynb #68b4388c
+# %% ../nbs/09_fusion.ipynb #b163ba7c
 class Concat(nn.Module):
     "Feature fusion: the embeddings of several encoders, concatenated."
     def __init__(self,
@@ -49,7 +49,7 @@ class Concat(nn.Module):
         "Every sensor through its own encoder."
         return torch.cat([e(patches(batch, k)) for k,e in self.encoders.items()], 1)
 
-# %% ../nbs/09_fusion.ipynb #3abbefcb
+# %% ../nbs/09_fusion.ipynb #f6d0d870
 def stacked(
     *sensors:Sensor, # In channel order
 )->Sensor: # Not in `SENSORS`: scaling is left to the parts
@@ -57,7 +57,7 @@ def stacked(
     join = lambda field: '+'.join(getattr(s, field) for s in sensors)
     return Sensor(join('name'), join('source'), sum((s.bands for s in sensors), ()), join('scaling'), join('label'))
 
-# %% ../nbs/09_fusion.ipynb #bb012386
+# %% ../nbs/09_fusion.ipynb #6b65cba8
 class Early(nn.Module):
     "Early fusion: the bands of several sensors, stacked into one encoder."
     def __init__(self,
@@ -74,7 +74,7 @@ class Early(nn.Module):
         "All bands through one encoder."
         return self.encoder(torch.cat([patches(batch, s.name) for s in self.sensors], 1))
 
-# %% ../nbs/09_fusion.ipynb #7d2d11db
+# %% ../nbs/09_fusion.ipynb #01b27b5a
 class Classifier(nn.Module):
     "A trunk and one linear layer."
     def __init__(self,
