@@ -16,7 +16,7 @@ STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": 
 CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step == "report" else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
-LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset == "eurosat-rgb" else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
+LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
 ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
 # One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
@@ -29,7 +29,7 @@ def keys(prefix, *plain):
 
 
 def prepare(wildcards):
-    plain = ("dataset", "data_folder", "store", "sources", "splits", "flagged", "fractions", "scenes", "grid", "patch_size", "archive_seed", "workers")
+    plain = ("dataset", "data_folder", "store", "sources", "splits", "flagged", "fractions", "scenes", "grid", "patch_size", "archive_seed", "workers", "skip_bad")
     return json.dumps(keys("prepare_", *plain) | {"out": f"{RUNS}/splits", "seeds": sorted({*P.seeds, *P.tuned_seeds})})
 
 

@@ -21,7 +21,7 @@ Natural = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(gt=0, le=100)]
 Rate = Annotated[float, Field(gt=0)]
-Dataset = Literal['simulated','eurosat-rgb','bigearthnet-v1','bigearthnet-v2']
+Dataset = Literal['simulated','eurosat-rgb','eurosat-ms','bigearthnet-v1','bigearthnet-v2']
 Split = Literal['random','published']
 Source = Literal['S1','S2','S1+S2','RGB']
 Initialisation = Literal['scratch','imagenet','imagenet-fair','ssl','random','prior','statistics']
@@ -49,6 +49,7 @@ class PrepareData(Parameters):
     patch_size:Positive # Simulated: side of a patch in pixels
     archive_seed:Natural # Simulated: of the landscapes
     workers:Positive # Processes that read and write patches
+    skip_bad:bool = False # Leave bad patches out of the store, in a list; false: refuse them
 
 # %% ../nbs/14_config.ipynb #e1502803
 class Pretrain(Parameters):
@@ -162,6 +163,7 @@ class Profile(Parameters):
     patch_size:Positive = 120 # Simulated: side of a patch in pixels
     archive_seed:Natural = 0 # Simulated: of the landscapes
     workers:Positive = 2 # Processes that read and write patches
+    skip_bad:bool = False # Leave bad patches out of the store, in a list; false: refuse them
     sensors:dict[str,list[str]] # Source of the figures -> its sensors
     pretrain_epochs:Positive # Passes over the training part
     pretrain_batch_size:Positive # Patches a step

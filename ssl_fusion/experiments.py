@@ -11,7 +11,7 @@ __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_s
 import hashlib, json, numpy as np, os, torch
 from dataclasses import dataclass
 from pathlib import Path
-from .archives import Archive, open_archive
+from .archives import Archive, archives_at, open_archive
 from .augment import Views, views_for
 from .config import LabelEfficiency, PrepareData, at_root, room_digest
 from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
@@ -28,17 +28,15 @@ from .splits import assign_split, label_fractions, leakage, load_fractions, load
 from .store import Store, band_statistics
 
 # %% ../nbs/16_experiments.ipynb #8d9d49cd
-PLACES = {'eurosat-rgb': ('eurosat-rgb','eurosat','.'), 'bigearthnet-v1': ('bigearthnet-v1','.'), 'bigearthnet-v2': ('bigearthnet-v2','.')}
+PLACES = {'eurosat-rgb': ('eurosat-rgb','eurosat','.'), 'eurosat-ms': ('eurosat-ms','eurosat','.'), 'bigearthnet-v1': ('bigearthnet-v1','.'), 'bigearthnet-v2': ('bigearthnet-v2','.')}
 
 def find_archive(
     dataset:str, # Key of `PLACES`
     folder:Path, # Where data are kept
 )->Archive: # `None` if there is none
     "The archive of a dataset below a folder."
-    for place in PLACES[dataset]:
-        try: archive = open_archive(Path(folder)/place)
-        except (OSError, ValueError): continue
-        if archive.name==dataset: return archive
+    places = [Path(folder)/p for p in PLACES[dataset]]
+    return next((open_archive(p, dataset) for p in places if dataset in archives_at(p)), None)
 
 # %% ../nbs/16_experiments.ipynb #538d2146
 def obtain_archive(
@@ -49,7 +47,7 @@ def obtain_archive(
         name = f'simulated_{cfg.scenes}x{cfg.grid[0]}x{cfg.grid[1]}_{cfg.patch_size}px_seed{cfg.archive_seed}'
         return open_archive(simulate(at_root('data/archives')/name, cfg.scenes, tuple(cfg.grid), cfg.patch_size, cfg.archive_seed, workers=cfg.workers))
     folder = at_root(cfg.data_folder or os.environ.get('SSL_FUSION_DATA') or 'data/archives')
-    return find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')/cfg.dataset))
+    return find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')), cfg.dataset)
 
 # %% ../nbs/16_experiments.ipynb #df7e797b
 def split_label(
@@ -73,7 +71,7 @@ def prepare_split(
     train = np.flatnonzero(split=='train')
     for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed))
     sizes = split.value_counts()
-    known = (store.index.row>=0).any()
+    known = (store.index.row>=0).all() and sizes.get('test', 0)
     return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in ('train','validation','test','excluded')},
                 test_patches_beside_train=leakage(store.index, split) if known else np.nan)
 
