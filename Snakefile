@@ -1,4 +1,4 @@
-# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report.
+# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report and claims.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
 #   snakemake --cores 2 --configfile trial.yml      with some keys otherwise: {profile: quick, set: {pretrain_epochs: 2}, runs: runs/trial, figures: figures/trial}
@@ -12,8 +12,8 @@ from ssl_fusion.config import code_digest, load_profile, prefixed
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
-STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step == "report" else ["config", "report"]) for step, nb in STEPS.items()}
+STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims"}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims") else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
@@ -55,6 +55,10 @@ def efficiency(wildcards):
 def reporting(wildcards):
     logs = {f"{s}, {LABELS[split]} split": f"{RUNS}/pretrain/{split}/{s}/log.jsonl" for split in P.splits for s in PRETRAINED}
     return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric})
+
+
+def claiming(wildcards):
+    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "store": P.store, "out": FIGURES, "metric": P.metric, "resamples": P.bootstrap})
 
 
 def encoders(wildcards):
@@ -107,8 +111,17 @@ rule report:
     shell: PAPERMILL
 
 
+rule claims:
+    input: EFFICIENCY, P.store + "/store.json"
+    output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv"
+    log: RUNS + "/notebooks/05_claims.ipynb"
+    params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
+    threads: workflow.cores
+    shell: PAPERMILL
+
+
 rule keep_notebooks:
-    input: rules.report.output
+    input: rules.report.output, rules.claims.output
     output: touch(FIGURES + "/notebooks/.kept")
-    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb"], to=FIGURES + "/notebooks"
+    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb"], to=FIGURES + "/notebooks"
     shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"

@@ -55,7 +55,7 @@ def smoke(copy):
 def test_smoke_ends_in_figures_with_their_tables(smoke):
     figures = smoke/'figures/smoke'
     for name in 'label_efficiency','pretraining': assert all((figures/f'{name}.{s}').stat().st_size for s in ('svg','png','csv'))
-    for name in 'talk_and_ours','gain_over_scratch','gain_of_fusion': assert len(pd.read_csv(figures/f'{name}.csv'))
+    for name in 'talk_and_ours','gain_over_scratch','gain_of_fusion','claims','claims_by_arm': assert len(pd.read_csv(figures/f'{name}.csv'))
     table = pd.read_csv(figures/'label_efficiency.csv')
     assert table.simulated.all() and 'SIMULATED' in (figures/'label_efficiency.svg').read_text()
     assert set(table.source)=={'S1','S2','S1+S2'} and set(table.fraction)==set(SMOKE['fractions'])
@@ -64,7 +64,7 @@ def test_smoke_ends_in_figures_with_their_tables(smoke):
 
 def test_kept_notebooks_hold_their_parameters_and_no_paths(smoke):
     kept = sorted((smoke/'figures/smoke/notebooks').glob('*.ipynb'))
-    assert len(kept)==1+2+3+1
+    assert len(kept)==1+2+3+1+1
     for path in kept:
         text = path.read_text()
         assert 'injected-parameters' in text and '"papermill"' not in text and str(smoke) not in text
@@ -79,9 +79,9 @@ def test_saving_a_notebook_runs_nothing(smoke):
     assert planned(smoke)==set()
 
 @pytest.mark.parametrize('change,runs', [
-    (dict(metric='macro_ap'), {'report'}),
-    (dict(ft_lr=1e-3), {'label_efficiency','report'}),
-    (dict(pretrain_lr=2e-3), {'pretrain','label_efficiency','report'})], ids=str)
+    (dict(metric='macro_ap'), {'report','claims'}),
+    (dict(ft_lr=1e-3), {'label_efficiency','report','claims'}),
+    (dict(pretrain_lr=2e-3), {'pretrain','label_efficiency','report','claims'})], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
     assert planned(smoke, **change)-{'all','keep_notebooks'}==runs
 
