@@ -74,6 +74,7 @@ class Part:
     std:tuple[float,...] # Of each band after scaling
     stem:str # Key in `STEMS`
     input_size:int|None # Side that patches are enlarged to, in pixels
+    window:int|None # Side of the windows through which larger patches are seen, in pixels
     made:dict[str,Any] # Pre-training: data, view and patch size, recipe, seed
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra='forbid', strict=True))
@@ -122,8 +123,9 @@ def part_of(
     meta:dict, # From `encoder_meta` of its file; empty for one that was not pre-trained
 )->Part:
     "What there is to say about an encoder."
-    made = {k: v for k,v in meta.items() if k not in ('sensor','mean','std','stem','input_size')}
-    return Part(sensor=encoder.sensor, mean=tuple(encoder.mean.tolist()), std=tuple(encoder.std.tolist()), stem=encoder.stem, input_size=encoder.input_size, made=made)
+    made = {k: v for k,v in meta.items() if k not in ('sensor','mean','std','stem','input_size','window')}
+    return Part(sensor=encoder.sensor, mean=tuple(encoder.mean.tolist()), std=tuple(encoder.std.tolist()), stem=encoder.stem,
+                input_size=encoder.input_size, window=encoder.window, made=made)
 
 # %% ../nbs/18_share.ipynb #3730f0fc
 def describe(
@@ -159,7 +161,7 @@ def network(
 )->nn.Module: # `Classifier` where there are classes, else `Concat` or `Early`
     "A network as the facts have it, its weights not yet loaded."
     with seeded(0):
-        encoders = [Encoder(p.sensor, p.mean, p.std, p.stem, p.input_size) for p in facts.parts]
+        encoders = [Encoder(p.sensor, p.mean, p.std, p.stem, p.input_size, p.window) for p in facts.parts]
         trunk = Early(encoders[0], facts.sensors) if facts.fusion=='early fusion' else Concat({e.sensor.name: e for e in encoders})
         return Classifier(trunk, len(facts.classes)) if facts.classes else trunk
 
@@ -252,7 +254,7 @@ def training_table(facts:Facts)->str:
     "What each encoder was made from."
     stats = lambda p: '; '.join(f'{b} {m:.4g} ± {s:.4g}' for b,m,s in zip(p.sensor.bands, p.mean, p.std))
     known = lambda p: ', '.join(f'{k} {p.made[k]}' for k in ('data','simulated','patches','patch_size','view_size','epochs_done','seed') if k in p.made) or 'not pre-trained'
-    return markdown_table(('encoder', 'normalisation after scaling', 'stem', 'enlarged to', 'pre-training, without labels'), [(p.sensor.name, stats(p), p.stem, p.input_size or 'not', known(p)) for p in facts.parts])
+    return markdown_table(('encoder', 'normalisation after scaling', 'stem', 'enlarged to', 'windows of', 'pre-training, without labels'), [(p.sensor.name, stats(p), p.stem, p.input_size or 'not', p.window or 'the whole patch', known(p)) for p in facts.parts])
 
 # %% ../nbs/18_share.ipynb #a18dca47
 USE = '''```python
