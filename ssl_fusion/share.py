@@ -291,9 +291,10 @@ def model_card(
                 '## Licence', '; '.join([f'Weights: {facts.licence}', *licences])+'.', f'Made by ssl_fusion {facts.ssl_fusion}; this card is computed from the facts in `model.safetensors`.']
     return f'---\n{yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True)}---\n\n'+'\n\n'.join(sections)+'\n'
 
-# %% ../nbs/18_share.ipynb #ee3e3e13
+# %% ../nbs/18_share.ipynb #f11e0a5c
 FILE = 'model.safetensors'
 
+# %% ../nbs/18_share.ipynb #ee3e3e13
 class SharedModel(nn.Module, PyTorchModelHubMixin):
     "A network that takes patches as they were delivered, and knows what it is."
     def __init__(self,
@@ -328,7 +329,6 @@ class SharedModel(nn.Module, PyTorchModelHubMixin):
     def forward(self,
         batch:dict, # Source -> `Raw`
     )->Tensor: # Logits `(n,k)`; embeddings `(n,dim)` where there is no head
-        "Patches as they were delivered, through the network."
         return self.net(self.scaled(batch))
 
     @torch.no_grad()
@@ -344,8 +344,8 @@ class SharedModel(nn.Module, PyTorchModelHubMixin):
     )->pd.DataFrame: # Probabilities, one row a patch, one column a class
         "Class names with their probabilities."
         if not self.facts.classes: raise ValueError('this model was shared without a head: embed gives embeddings')
-        logits = self.eval()(batch).float().cpu()
-        return pd.DataFrame((logits.sigmoid() if self.facts.task=='multilabel' else logits.softmax(1)).numpy(), columns=list(self.facts.classes))
+        z = self.eval()(batch).float().cpu()
+        return pd.DataFrame((z.sigmoid() if self.facts.task=='multilabel' else z.softmax(1)).numpy(), columns=list(self.facts.classes))
 
 # %% ../nbs/18_share.ipynb #6b3ce17f
 def share_encoder(

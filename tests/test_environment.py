@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ini = ConfigParser(delimiters=['='])
 ini.read(ROOT/'settings.ini', encoding='utf-8')
 CFG = ini['DEFAULT']
-NEEDED,DEV,DOCS = ([Requirement(r) for r in CFG[k].split()] for k in ('requirements', 'dev_requirements', 'docs_requirements'))
+NEEDED,DEV,DOCS,OPTIONAL = ([Requirement(r) for r in CFG[f'{k}requirements'].split()] for k in ('', 'dev_', 'docs_', 'optional_'))
 DEV += DOCS # one extra: the tests build the site
 
 @pytest.mark.parametrize('requirement', NEEDED+DEV, ids=str)
@@ -22,8 +22,8 @@ def test_python(): assert sys.version_info[:2] >= tuple(map(int, CFG['min_python
 def test_installed_metadata():
     "Of the installed project: edit settings.ini, install again."
     got = [Requirement(r) for r in metadata.requires(CFG['lib_name'])]
-    assert {(r.name, r.specifier) for r in got}=={(r.name, r.specifier) for r in NEEDED+DEV}
-    assert {r.name for r in got if r.marker}=={r.name for r in DEV}
+    assert {(r.name, r.specifier) for r in got}=={(r.name, r.specifier) for r in NEEDED+DEV+OPTIONAL}
+    assert {r.name for r in got if r.marker}=={r.name for r in DEV+OPTIONAL}
     assert metadata.version(CFG['lib_name'])==ssl_fusion.__version__==CFG['version']
 
 def test_conda_environment():
@@ -72,15 +72,15 @@ def undeclared(sources, requirements):
     "Imported packages that no requirement names."
     installs = metadata.packages_distributions()
     names = {r.name.lower().replace('_', '-') for r in requirements}
-    return {m for s in sources for m in imported(s) if not names & {d.lower().replace('_', '-') for d in installs.get(m, [])}}
+    return {m for s in sources for m in imported(s) if not names & {d.lower().replace('_', '-') for d in installs.get(m, [m])}} # what is not installed goes by its own name
 
 def test_library_imports_what_it_declares():
-    missing = undeclared([p.read_text() for p in (ROOT/'ssl_fusion').glob('*.py')], NEEDED)
+    missing = undeclared([p.read_text() for p in (ROOT/'ssl_fusion').glob('*.py')], NEEDED+OPTIONAL)
     assert not missing
 
 def test_notebooks_and_tests_import_what_is_declared():
-    notebooks = [p for d in ('nbs','nbs/experiments') for p in (ROOT/d).glob('[!_.]*.ipynb')]
+    notebooks = [p for d in ('nbs','nbs/tutorials','nbs/experiments') for p in (ROOT/d).glob('[!_.]*.ipynb')]
     scripts = [p for d in ('tools','tests') for p in (ROOT/d).glob('*.py')]
     cells = [c.source for p in notebooks for c in read_nb(p).cells if c.cell_type=='code']
-    missing = undeclared(cells+[p.read_text() for p in scripts], NEEDED+DEV)-{p.stem for p in scripts}
+    missing = undeclared(cells+[p.read_text() for p in scripts], NEEDED+DEV+OPTIONAL)-{p.stem for p in scripts}
     assert not missing
