@@ -314,9 +314,9 @@ class SharedModel(nn.Module, PyTorchModelHubMixin):
         **hub, # For the hub: revision, cache_dir, token, local_files_only
     )->'SharedModel': # In evaluation mode
         "Load a shared model; only ever a safetensors file."
-        local = Path(where).is_dir()
-        if local and not (Path(where)/FILE).exists(): raise FileNotFoundError(f'no {FILE} in {where}; pickles (.bin, .pt, .pth) are not loaded')
-        return cls(*load_model(Path(where)/FILE if local else hf_hub_download(str(where), FILE, **hub))).eval()
+        path = Path(where)/FILE if Path(where).is_dir() else Path(hf_hub_download(str(where), FILE, **hub))
+        if not path.exists(): raise FileNotFoundError(f'no {FILE} in {where}; pickles (.bin, .pt, .pth) are not loaded')
+        return cls(*load_model(path)).eval()
 
     def scaled(self,
         batch:dict, # Source -> `Raw`
@@ -326,9 +326,7 @@ class SharedModel(nn.Module, PyTorchModelHubMixin):
         if len({len(r.x) for r in raws.values()})>1: raise ValueError(f'sources differ in their number of patches: { {k: len(r.x) for k,r in raws.items()} }')
         return {s.name: checked(raws[s.name], s).to(device) for s in self.facts.sensors}
 
-    def forward(self,
-        batch:dict, # Source -> `Raw`
-    )->Tensor: # Logits `(n,k)`; embeddings `(n,dim)` where there is no head
+    def forward(self, batch:dict)->Tensor: # As `scaled` takes it; logits `(n,k)`, or embeddings `(n,dim)` where there is no head
         return self.net(self.scaled(batch))
 
     @torch.no_grad()
