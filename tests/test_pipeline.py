@@ -79,11 +79,11 @@ def test_saving_a_notebook_runs_nothing(smoke):
     assert planned(smoke)==set()
 
 @pytest.mark.parametrize('change,runs', [
-    (dict(metric='macro_ap'), {'report','claims'}),
-    (dict(ft_lr=1e-3), {'label_efficiency','report','claims'}),
-    (dict(pretrain_lr=2e-3), {'pretrain','label_efficiency','report','claims'})], ids=str)
+    (dict(metric='macro_ap'), 'report claims'),
+    (dict(ft_lr=1e-3), 'label_efficiency report claims'),
+    (dict(pretrain_lr=2e-3), 'pretrain label_efficiency report claims')], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
-    assert planned(smoke, **change)-{'all','keep_notebooks'}==runs
+    assert planned(smoke, **change)-{'all','keep_notebooks'}==set(runs.split())
 
 def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
     room = smoke/'ssl_fusion/report.py'
