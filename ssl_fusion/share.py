@@ -6,8 +6,8 @@
 __all__ = ['LOOKS', 'FORMULAS', 'DATA_LICENCES', 'USE', 'FILE', 'Raw', 'raw_batch', 'checked', 'Part', 'Facts', 'encoders_of',
            'part_of', 'describe', 'prefixes', 'tensors_of', 'network', 'fill', 'save_model', 'load_facts', 'load_model',
            'title', 'scores_of', 'front_matter', 'markdown_table', 'inputs_table', 'training_table', 'example',
-           'evaluation', 'model_card', 'SharedModel', 'share_encoder', 'Transforms', 'into_resnet18', 'TorchGeoWeights',
-           'for_torchgeo']
+           'evaluation', 'model_card', 'scaled_batch', 'SharedModel', 'share_encoder', 'Transforms', 'into_resnet18',
+           'TorchGeoWeights', 'for_torchgeo']
 
 # %% ../nbs/18_share.ipynb #f79e31ae
 import json, pandas as pd, torch, yaml
@@ -289,6 +289,17 @@ def model_card(
                 '## Licence', '; '.join([f'Weights: {facts.licence}', *licences])+'.', f'Made by ssl_fusion {facts.ssl_fusion}; this card is computed from the facts in `model.safetensors`.']
     return f'---\n{yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True)}---\n\n'+'\n\n'.join(sections)+'\n'
 
+# %% ../nbs/18_share.ipynb #464245df
+def scaled_batch(
+    batch:dict, # Source -> `Raw`
+    sensors, # What the model was trained on
+    device='cpu', # Where the patches go
+)->dict: # Sensor name -> patches in `[0,1]`, as trunks take them
+    "Check the patches of all sources and scale them."
+    raws = {s.name: patches(batch, s.source) for s in sensors}
+    if len({len(r.x) for r in raws.values()})>1: raise ValueError(f'sources differ in their number of patches: { {k: len(r.x) for k,r in raws.items()} }')
+    return {s.name: checked(raws[s.name], s).to(device) for s in sensors}
+
 # %% ../nbs/18_share.ipynb #ee3e3e13
 FILE = 'model.safetensors'
 
@@ -315,26 +326,19 @@ class SharedModel(nn.Module, PyTorchModelHubMixin):
         if local and not (Path(where)/FILE).exists(): raise FileNotFoundError(f'no {FILE} in {where}; pickles (.bin, .pt, .pth) are not loaded')
         return cls(*load_model(Path(where)/FILE if local else hf_hub_download(str(where), FILE, **hub))).eval()
 
-    def scaled(self,
-        batch:dict, # Source -> `Raw`
-    )->dict: # Sensor name -> patches in `[0,1]`, on the model's device
-        "Check a batch and scale it."
-        device,raws = next(self.parameters()).device,{s.name: patches(batch, s.source) for s in self.facts.sensors}
-        if len({len(r.x) for r in raws.values()})>1: raise ValueError(f'sources differ in their number of patches: { {k: len(r.x) for k,r in raws.items()} }')
-        return {s.name: checked(raws[s.name], s).to(device) for s in self.facts.sensors}
-
     def forward(self,
         batch:dict, # Source -> `Raw`
     )->Tensor: # Logits `(n,k)`; embeddings `(n,dim)` where there is no head
         "Patches as they were delivered, through the network."
-        return self.net(self.scaled(batch))
+        return self.net(scaled_batch(batch, self.facts.sensors, next(self.parameters()).device))
 
     @torch.no_grad()
     def embed(self,
         batch:dict, # Source -> `Raw`
     )->Tensor: # Embeddings, `(n,dim)`
         "What the trunk makes of patches."
-        return getattr(self.net, 'trunk', self.net).eval()(self.scaled(batch))
+        trunk = getattr(self.net, 'trunk', self.net).eval()
+        return trunk(scaled_batch(batch, self.facts.sensors, next(self.parameters()).device))
 
     @torch.no_grad()
     def predict(self,
