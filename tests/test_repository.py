@@ -5,7 +5,7 @@ import pytest
 from readme import README, from_root, readme
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = 'nbs ssl_fusion tests tools profiles data/talk figures .ci'.split()
+FOLDERS = 'nbs ssl_fusion tests tools profiles docs data/talk figures .ci .github'.split()
 BINARY = {'.png', '.pyc'}
 
 def texts():
