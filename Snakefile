@@ -20,6 +20,8 @@ LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.start
 ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
 # One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
+# Toy models gain nothing from threads: theirs have one each, side by side.
+THREADS = workflow.cores if P.pretrain_batch_size >= 64 else 1
 PAPERMILL = ("OMP_NUM_THREADS={threads} OMP_WAIT_POLICY=passive papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
              " 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
 
@@ -78,7 +80,7 @@ rule prepare_data:
     output: P.store + "/store.json", expand(RUNS + "/splits/{split}.parquet", split=P.splits)
     log: RUNS + "/notebooks/01_prepare_data.ipynb"
     params: y=prepare, code=CODE["prepare"], nb=STEPS["prepare"]
-    threads: workflow.cores
+    threads: THREADS
     shell: PAPERMILL
 
 
@@ -87,7 +89,7 @@ rule pretrain:
     output: RUNS + "/pretrain/{split}/{sensor}/encoder.safetensors"
     log: RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb"
     params: y=pretraining, code=CODE["pretrain"], nb=STEPS["pretrain"]
-    threads: workflow.cores
+    threads: THREADS
     resources: gpu=1
     shell: PAPERMILL
 
@@ -97,7 +99,7 @@ rule label_efficiency:
     output: touch(RUNS + "/label_efficiency/{split}/{source}/{arm}.done")
     log: RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb"
     params: y=efficiency, code=CODE["efficiency"], nb=STEPS["efficiency"]
-    threads: workflow.cores
+    threads: THREADS
     resources: gpu=1
     shell: PAPERMILL
 
@@ -107,7 +109,7 @@ rule report:
     output: FIGURES + "/label_efficiency.csv", FIGURES + "/label_efficiency.svg", FIGURES + "/label_efficiency.png"
     log: RUNS + "/notebooks/04_report.ipynb"
     params: y=reporting, code=CODE["report"], nb=STEPS["report"]
-    threads: workflow.cores
+    threads: THREADS
     shell: PAPERMILL
 
 
@@ -116,7 +118,7 @@ rule claims:
     output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv"
     log: RUNS + "/notebooks/05_claims.ipynb"
     params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
-    threads: workflow.cores
+    threads: THREADS
     shell: PAPERMILL
 
 
