@@ -6,7 +6,7 @@
 __all__ = ['scene_strips', 'class_probabilities', 'write_map']
 
 # %% ../nbs/19_maps.ipynb #cd72283a
-import matplotlib.pyplot as plt, numpy as np, rasterio, torch
+import matplotlib as mpl, numpy as np, rasterio, torch
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from rasterio.transform import Affine
@@ -75,6 +75,6 @@ def write_map(
     best = np.where(np.isnan(p).any(0), 255, np.nan_to_num(p).argmax(0)).astype(np.uint8)
     top = path.with_name(f'{path.stem}_class.tif')
     with rasterio.open(top, 'w', count=1, dtype='uint8', nodata=255, **shared) as f:
-        f.write(best, 1); f.write_colormap(1, {i: tuple(int(255*c) for c in plt.get_cmap('tab20')(i%20)[:3]) for i in range(len(classes))})
+        f.write(best, 1); f.write_colormap(1, {i: tuple(int(255*c) for c in mpl.colormaps['tab20'](i%20)[:3]) for i in range(len(classes))})
         f.update_tags(1, **{f'class_{i}': c for i,c in enumerate(classes)})
     return [path, top]
