@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['PLACE', 'DATE', 'MONTHS', 'SEASONS', 'UNKNOWN', 'DTYPE', 'V2_TABLES', 'V1_FOLDERS', 'TILE', 'LISTED', 'EUROSAT',
-           'locate', 'season', 'patch_index', 'Archive', 'sound', 'band_file', 'write_bands', 'quick_reading',
-           'read_tif', 'read_band', 'read_bands', 'width_of', 'geotiff_archive', 'v2_index', 'v2_folder',
+           'locate', 'season', 'patch_index', 'Archive', 'sound', 'band_file', 'write_bands', 'quick_reading', 'Pixels',
+           'read_tif', 'trouble', 'read_band', 'read_bands', 'width_of', 'geotiff_archive', 'v2_index', 'v2_folder',
            'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders', 'package_folder', 'read_list',
            'v1_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners', 'add_lists', 'v1_index',
            'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files', 'eurosat_path',
-           'spatial_split', 'open_zip', 'decode', 'read_image', 'open_eurosat', 'archives_at', 'open_archive',
+           'spatial_split', 'open_zip', 'image_array', 'read_image', 'open_eurosat', 'archives_at', 'open_archive',
            'data_folder', 'read_facts', 'cooccurrence', 'class_counts', 'label_counts']
 
 # %% ../nbs/02_archives.ipynb #86af07f0
@@ -25,7 +25,9 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from PIL import Image
+from rasterio.env import ensure_env
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from typing import Callable, NamedTuple
 from zipfile import BadZipFile, ZipFile
 from .faults import READING, BadInput, Fault, fault_of, index_faults
@@ -142,13 +144,32 @@ def quick_reading(): # Context manager
     return rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR', GDAL_PAM_ENABLED='NO')
 
 # %% ../nbs/02_archives.ipynb #3790f8bb
+class Pixels(DatasetReader):
+    "A GeoTIFF, but for its place on Earth."
+    def read_crs(self): return None
+    def read_transform(self): return [0.,1.,0.,0.,0.,1.]
+
+# %% ../nbs/02_archives.ipynb #b6f6c3f8
+@ensure_env # Does nothing within `quick_reading`
 def read_tif(
     file, # Path, or what rasterio takes for one
 )->np.ndarray: # `(bands,h,w)` as stored
     "All bands of a GeoTIFF."
     try:
-        with rasterio.open(file, driver='GTiff', sharing=False) as f: return f.read()
+        with Pixels(file, driver='GTiff', sharing=False) as f: x,nodata = f.read(),f.nodata
     except RasterioIOError as e: raise BadInput(file, 'cannot be read as a GeoTIFF') from e
+    if nodata is not None and (x==nodata).all(): raise BadInput(file, f'holds no data: all {x.size:,} numbers are {nodata:g}, which it declares as no data')
+    return x
+
+# %% ../nbs/02_archives.ipynb #4abb0847
+def trouble(
+    file:Path,
+)->str: # '' if it can be opened
+    "Why a file cannot be opened."
+    try:
+        with open(file, 'rb'): return ''
+    except FileNotFoundError: return 'is missing'
+    except OSError as e: return f'cannot be opened: {e.strerror}'
 
 # %% ../nbs/02_archives.ipynb #e956e26a
 def read_band(
@@ -158,8 +179,8 @@ def read_band(
 )->np.ndarray: # `(size,size)` as stored
     "One band of a patch, repeated to the finest grid."
     file,expected = band_file(folder, band),(1,)+2*(size*10//RESOLUTION[band],)
-    if not os.path.lexists(file): raise BadInput(file, f'band {band} is missing')
-    x = read_tif(file)
+    try: x = read_tif(file)
+    except BadInput as e: raise BadInput(file, f'band {band} {trouble(file) or e.reason}') from e
     if x.shape!=expected or x.dtype!=DTYPE[band]: raise BadInput(file, f'band {band} is {x.dtype} {x.shape}, expected {DTYPE[band]} {expected}')
     if not (whole := np.isfinite(x)).all(): raise BadInput(file, f'band {band} has {(~whole).sum():,} NaN or infinite numbers of {x.size:,}, expected none')
     return x[0].repeat(size//x.shape[1], 0).repeat(size//x.shape[2], 1)
@@ -178,10 +199,11 @@ def read_bands(
     return np.stack([read_band(folder, b, size) for b in bands])
 
 # %% ../nbs/02_archives.ipynb #cfb8ee1b
+@ensure_env
 def width_of(file:Path)->int: # In pixels; 0 for a file that cannot be read
     "How wide a GeoTIFF is."
     try:
-        with rasterio.open(file) as f: return f.width
+        with Pixels(file) as f: return f.width
     except RasterioIOError: return 0
 
 # %% ../nbs/02_archives.ipynb #b087b4c1
@@ -194,7 +216,7 @@ def geotiff_archive(
     "An archive of GeoTIFFs whose bands and patch size are those of most of nine patches."
     few = [index.iloc[i] for i in np.unique(np.linspace(0, len(index)-1, 9).astype(int))] if len(index) else []
     file = lambda row,s,b: band_file(folder_of(row, s), b)
-    stored = {s: tuple(b for b in bands if any(file(r, s, b).exists() for r in few)) for s,bands in (('S1',S1_BANDS), ('S2',S2_BANDS))}
+    stored = {s: tuple(b for b in bands if any(os.path.exists(file(r, s, b)) for r in few)) for s,bands in (('S1',S1_BANDS), ('S2',S2_BANDS))}
     fine = [(s,b) for s,bands in stored.items() for b in bands if RESOLUTION[b]==10]
     sizes = [w for s,b in fine for r in few if (w := width_of(file(r, s, b)))]
     if not sizes: raise FileNotFoundError(f'{root}: no 10 m band can be read, looked for it in {folder_of(few[0], "S2") if few else root} and {max(len(few)-1, 0)} others')
@@ -415,21 +437,20 @@ EUROSAT = {
 def names_in(
     path:Path, # Zip or folder
     folders:tuple, # Where the classes may lie
-)->list: # Names within it
-    "What lies in a zip, or in the class folders of a folder."
-    if path.is_dir(): return [f'{f}{c}/{n}' for f in folders for c in EUROSAT_CLASSES if (path/f/c).is_dir() for n in os.listdir(path/f/c)]
-    try: return ZipFile(path).namelist()
+): # Iterator over names within it
+    "What lies in a zip, or in the class folders of a folder, each listed when it is its turn."
+    if path.is_dir(): return (f'{f}{c}/{n}' for f in folders for c in EUROSAT_CLASSES if (path/f/c).is_dir() for n in os.listdir(path/f/c))
+    try: return iter(ZipFile(path).namelist())
     except BadZipFile as e: raise BadInput(path, 'is no whole zip') from e
 
 # %% ../nbs/02_archives.ipynb #e9db339a
 def eurosat_files(
     path:Path, # Zip or folder
     edition:Edition,
-)->list: # Names within it, by class and number
+): # Iterator over matches of their names: the class, the number
     "The images of EuroSAT among the files of a zip or folder."
     named = re.compile(rf'(?:^|/)({"|".join(EUROSAT_CLASSES)})/\1_(\d+)\.{edition.suffix}$')
-    found = {n:m for n in names_in(path, edition.folders) if (m:=named.search(n))}
-    return sorted(found, key=lambda n: (found[n][1], int(found[n][2])))
+    return filter(None, map(named.search, names_in(path, edition.folders)))
 
 # %% ../nbs/02_archives.ipynb #bc7602d2
 def eurosat_path(
@@ -454,7 +475,7 @@ def open_zip(path:Path, pid:int)->ZipFile:
     return ZipFile(path)
 
 # %% ../nbs/02_archives.ipynb #5050cafc
-def decode(
+def image_array(
     content:bytes, # Of a file
     suffix:str, # 'jpg' or 'tif'
 )->np.ndarray: # `(bands,h,w)`
@@ -472,7 +493,7 @@ def read_image(
 )->np.ndarray: # `(len(bands),64,64)` as stored
     "The `reader` of EuroSAT, once its first three arguments are fixed."
     name = f'{folder}{row.labels[0]}/{row.patch_id}.{edition.suffix}'
-    try: x = decode((path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name), edition.suffix)
+    try: x = image_array((path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name), edition.suffix)
     except (OSError, ValueError, BadZipFile, zlib.error) as e: raise BadInput(path/name, f'cannot be read: {getattr(e, "reason", e)}') from e
     expected = len(edition.stored),64,64
     if x.shape!=expected or x.dtype!=edition.dtype: raise BadInput(path/name, f'is {x.dtype} {x.shape}, expected {edition.dtype} {expected}')
@@ -485,7 +506,7 @@ def open_eurosat(
 )->Archive:
     "An edition of EuroSAT."
     edition,path = EUROSAT[name],eurosat_path(Path(path), EUROSAT[name])
-    names = eurosat_files(path, edition)
+    names = [m.string for m in sorted(eurosat_files(path, edition), key=lambda m: (m[1], int(m[2])))]
     if not names: raise ValueError(f'{path}: no images named like those of {name}, <Class>/<Class>_<n>.{edition.suffix}')
     ids,classes = [Path(n).stem for n in names],[Path(n).parent.name for n in names]
     split = spatial_split(path.parent)|spatial_split(path if path.is_dir() else path.parent)
@@ -501,7 +522,7 @@ def archives_at(
     path = Path(path)
     found = {'bigearthnet-v2': open_bigearthnet_v2} if (path/V2_TABLES[0]).exists() else {}
     if v1_root(path, 'S2').is_dir(): found['bigearthnet-v1'] = open_bigearthnet_v1
-    return found|{k: partial(open_eurosat, name=k) for k,e in EUROSAT.items() if path.exists() and eurosat_files(eurosat_path(path, e), e)}
+    return found|{k: partial(open_eurosat, name=k) for k,e in EUROSAT.items() if path.exists() and any(eurosat_files(eurosat_path(path, e), e))}
 
 # %% ../nbs/02_archives.ipynb #8c959f9a
 def open_archive(

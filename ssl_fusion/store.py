@@ -93,10 +93,10 @@ def encode(
 )->np.ndarray: # `x` in the dtype of the store
     "A patch in the dtype of the store."
     if x.shape!=shape or x.dtype!=READ[source]: raise ValueError(f'{source} should be {READ[source]} {shape}, is {x.dtype} {x.shape}')
-    x = x.astype(KEPT[source])
-    if not np.isfinite(x).all(): raise ValueError(f'{source} should be finite, {(~np.isfinite(x)).sum():,} of {x.size:,} numbers are not')
-    if x.min()==x.max(): raise ValueError(f'{source} should hold an image, all {x.size:,} numbers are {x.flat[0]}: no data')
-    return x
+    extremes = np.array([x.min(),x.max()]).astype(KEPT[source])
+    if not np.isfinite(extremes).all(): raise ValueError(f'{source} should be finite, {(~np.isfinite(x.astype(KEPT[source]))).sum():,} of {x.size:,} numbers are not')
+    if not extremes.any(): raise ValueError(f'{source} should hold an image, all {x.size:,} numbers are 0: no data')
+    return x.astype(KEPT[source])
 
 # %% ../nbs/04_store.ipynb #a02eaf6e
 def read_patch(
