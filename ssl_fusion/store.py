@@ -7,7 +7,7 @@ __all__ = ['READ', 'KEPT', 'UNITS', 'GONE', 'progress_line', 'rewritable', 'Prog
            'index_digest', 'provenance', 'check_same', 'write_json', 'sha256', 'bytes_needed', 'readable',
            'check_space', 'State', 'begin', 'ahead', 'fill', 'convert', 'commit', 'end_with_parent', 'pieces',
            'write_patches', 'moves', 'cut_off', 'close_gaps', 'sealed', 'unsealed', 'finish', 'room_for',
-           'open_finished', 'write_store', 'Store', 'positions_of', 'batches', 'band_statistics']
+           'open_finished', 'refuse', 'write_store', 'Store', 'positions_of', 'batches', 'band_statistics']
 
 # %% ../nbs/04_store.ipynb #e2d3f1f9
 import errno, hashlib, json, os, shutil, sys, threading, time
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fastcore.basics import patch
@@ -322,6 +322,7 @@ def write_patches(
                 if time.monotonic()-last>every:
                     commit(out, about, state)
                     last = time.monotonic()
+        except BrokenExecutor as e: raise RuntimeError(f'{out}: a process that reads patches was killed, for want of memory perhaps ({workers} workers). What is written is kept: the same call goes on, and fewer workers need less memory') from e
         finally: commit(out, about, state)
 
 # %% ../nbs/04_store.ipynb #24526d68
@@ -432,6 +433,17 @@ def open_finished(
     for f in ('moving.npz','progress.json'): (out/f).unlink(missing_ok=True)
     return Store(out)
 
+# %% ../nbs/04_store.ipynb #f65427b6
+def refuse(
+    of_index, # Faults of ids and labels, whose patches are not in the index
+    of_patches, # Faults of patches in the index
+    name:str, # Of the archive
+):
+    "Refuse an archive with faults, in one report."
+    if not (of_index or of_patches): return
+    again = 'Repair these and write it to another folder' if of_index else 'Repair these and the same call goes on with them'
+    raise ValueError(f'{fault_report([*of_index, *of_patches], name)}\nAll others are written. {again}, or leave them out with skip_bad=True.')
+
 # %% ../nbs/04_store.ipynb #a72c5c6d
 def write_store(
     archive:Archive,
@@ -444,17 +456,14 @@ def write_store(
 )->'Store':
     "Write an archive as a store, or go on with it; one that is finished is only opened."
     out,archive = Path(out),sound(archive if rows is None else replace(archive, index=archive.index.iloc[rows], faults=()))
-    about,name = provenance(archive, sources),f'{archive.name} in {archive.root}'
-    faults = [f for f in archive.faults if f.source in ('',*sources)]
-    if faults and not skip_bad: raise ValueError(f'{fault_report(faults, name)}\nRepair the archive, or leave these patches out with skip_bad=True.')
+    about,faults = provenance(archive, sources),[f for f in archive.faults if f.source in ('',*sources)]
     if (out/'store.json').exists(): return open_finished(out, about, skip_bad)
     out.mkdir(parents=True, exist_ok=True)
-    print(f'{out.name}: {len(archive):,} patches, {readable(bytes_needed(about))}')
+    print(f'{out.name}: {len(archive):,} patches, {readable(bytes_needed(about))}'+(f'; {len(faults):,} fault(s) of ids and labels' if faults else ''))
     with room_for(out):
         state = begin(out, about)
         if not state.sealing: write_patches(archive, out, about, state, workers, piece)
-        found = [f for _,fs in sorted(state.faults.items()) for f in fs]
-        if found and not skip_bad: raise ValueError(f'{fault_report(found, name)}\nAll others are written. Repair these and the same call goes on with them, or leave them out with skip_bad=True.')
+        if not skip_bad: refuse(faults, [f for _,fs in sorted(state.faults.items()) for f in fs], f'{archive.name} in {archive.root}')
         if not state.sealing: commit(out, about, replace(state, sealing=True))
         finish(out, archive, about, state, faults)
     return Store(out)
