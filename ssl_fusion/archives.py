@@ -30,7 +30,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from typing import Callable, NamedTuple
 from zipfile import BadZipFile, ZipFile
-from .faults import READING, BadInput, Fault, fault_of, index_faults
+from .faults import READING, BadInput, Fault, fault_of, fault_report, index_faults
 from .sensors import RESOLUTION, S1_BANDS, S2_BANDS
 from .labels import CLASSES_19, EUROSAT_CLASSES, to_19
 
@@ -336,7 +336,7 @@ def tiled(
 # %% ../nbs/02_archives.ipynb #69ddcd25
 class Saying(NamedTuple):
     "What is needed of the json file of a patch."
-    labels:list # Out of `CLASSES_19`
+    labels:list # Out of `CLASSES_43`
     partner:str # Id of the optical patch that a radar patch belongs to; `None` for an optical one
 
 # %% ../nbs/02_archives.ipynb #85364edd
@@ -346,7 +346,7 @@ def v1_sayings(
 )->tuple: # Name of a patch -> `Saying`; faults
     "What the json files of a sensor say, and which cannot be read."
     def said(folder):
-        try: return Saying((m := v1_metadata(folder))['labels_19'], m.get('corresponding_s2_patch'))
+        try: return Saying((m := v1_metadata(folder))['labels'], m.get('corresponding_s2_patch'))
         except READING as e: return fault_of(folder.name, source, e, folder)
     folders = v1_folders(root)
     with ThreadPoolExecutor() as pool: found = dict(zip((f.name for f in folders), pool.map(said, folders)))
@@ -364,7 +364,7 @@ def radar_partners(
     faults = [Fault(s1, 'S1', str(root/s1), f'its optical patch {s2} is missing') for s2,named in claims.items() if s2 not in optical for s1 in named]
     for s2,(s1,*more) in claims.items():
         if s2 in optical and more: faults.append(Fault(s2, '', str(root/more[0]), f'{[s1,*more]} all name it, expected one radar patch'))
-        elif s2 in optical and optical[s2].labels!=radar[s1].labels:
+        elif s2 in optical and set(optical[s2].labels)!=set(radar[s1].labels):
             faults.append(Fault(s2, '', str(root/s1), f'labels {radar[s1].labels} of S1, expected {optical[s2].labels} as S2 has them'))
     return {s2: named[0] for s2,named in claims.items()},faults
 
@@ -384,27 +384,31 @@ def add_lists(
 def v1_index(
     root:Path, # Folder into which the archive was unpacked
     lists:pd.DataFrame=None, # See `v1_lists`; default: those that lie in `root`
+    classes:tuple=CLASSES_19, # Or `CLASSES_43`
 )->tuple: # The index, see `patch_index`; the faults
     "The index of BigEarthNet v1 out of its folders, json files and lists, without the patches that have faults."
     root = Path(root)
     (optical,unread),(radar,unheard) = (v1_sayings(v1_root(root, s), source) for s,source in (('S2',''), ('S1','S1')))
     partners,unpaired = radar_partners(optical, radar, v1_root(root, 'S1'))
     ids = [i for i in optical if i not in {f.patch_id for f in unpaired}]
-    if not optical: raise FileNotFoundError(f'{root}: no patches in {" or ".join(V1_FOLDERS["S2"])}')
-    labels = [optical[i].labels for i in ids]
+    faults = (*unread, *unheard, *unpaired)
+    if not (ids or faults): raise FileNotFoundError(f'{root}: no patches in {" or ".join(V1_FOLDERS["S2"])}')
+    if not ids: raise ValueError(fault_report(faults, f'no patch in {root} is good'))
+    labels = [to_19(l) if classes==CLASSES_19 else l for l in (optical[i].labels for i in ids)]
     table = patch_index(pd.DataFrame(dict(patch_id=ids, labels=labels, s1_name=[partners.get(i, '') for i in ids], s2v1_name=ids)))
     table['scene'] = [tiled(s, r) for s,r in zip(table.scene, table.s1_name)]
-    return add_lists(table, v1_lists(root) if lists is None else lists),(*unread, *unheard, *unpaired)
+    return add_lists(table, v1_lists(root) if lists is None else lists),faults
 
 # %% ../nbs/02_archives.ipynb #00c1038c
 def open_bigearthnet_v1(
     root:Path, # Folder into which the archive was unpacked
     lists:pd.DataFrame=None, # See `v1_lists`; default: those that lie in `root`
+    classes:tuple=CLASSES_19, # Or `CLASSES_43`
 )->Archive:
-    "BigEarthNet v1, labelled with the 19 classes."
+    "BigEarthNet v1, labelled with 19 classes or with the original 43."
     root = Path(root)
-    index,faults = v1_index(root, lists)
-    return geotiff_archive('bigearthnet-v1', root, index, partial(v1_folder, root), split_name='v1 official', faults=faults)
+    index,faults = v1_index(root, lists, classes)
+    return replace(geotiff_archive('bigearthnet-v1', root, index, partial(v1_folder, root), split_name='v1 official', faults=faults), classes=classes)
 
 # %% ../nbs/02_archives.ipynb #53d6e684
 def example_pairs(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BANDS', 'SOURCE_OF', 'RASTER', 'DTYPES', 'raster_files', 'band_names', 'Scene', 'open_file', 'open_scene', 'Tiling',
            'decode', 'read_window', 'scan_scene', 'fill_gaps', 'read_tile', 'overlap', 'ground_of', 'scene_split',
-           'read_labels', 'add_labels', 'open_rasters', 'common_bands']
+           'read_labels', 'add_labels', 'sound_scenes', 'open_rasters', 'common_bands']
 
 # %% ../nbs/02b_rasters.ipynb #5378cccf
 import re
@@ -20,7 +20,8 @@ from rasterio.errors import RasterioIOError
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 from .sensors import S1_BANDS, S2_BANDS, to_decibel
-from .archives import UNKNOWN, Archive, patch_index
+from .archives import UNKNOWN, Archive, locate, patch_index, trouble
+from .faults import READING, BadInput, Fault, fault_of, fault_report
 
 # %% ../nbs/02b_rasters.ipynb #616bdb11
 BANDS = dict(S1=S1_BANDS, S2=S2_BANDS)
@@ -89,7 +90,7 @@ def open_file(
             names = band_names(path, kind, f.descriptions, named)
             dtypes,crs,size = set(f.dtypes),f.crs.to_string() if f.crs else '',(f.height,f.width)
             corners = tuple(f.transform*p for p in ((0,0),(f.width,0),(0,f.height)))
-    except RasterioIOError as e: raise OSError(f'scene {scene}: cannot read {path}') from e
+    except RasterioIOError as e: raise BadInput(path, f'scene {scene} cannot be read: {trouble(path) or "no GeoTIFF"}') from e
     if wrong := dtypes-set(DTYPES[source]): raise ValueError(f'{path} is {sorted(wrong)}; {source} is {" or ".join(DTYPES[source])}: S1 in decibels or power, S2 in digital numbers')
     return Scene(scene, {n: (path,i) for i,n in enumerate(names, 1) if n}, crs, size, corners)
 
@@ -159,7 +160,7 @@ def read_window(
         numbers = [scene.where[b][1] for b in own]
         try:
             with rasterio.open(path) as f: x,mask = f.read(numbers, window=window),f.read_masks(numbers, window=window)
-        except RasterioIOError as e: raise OSError(f'scene {scene.name}: cannot read {path}') from e
+        except RasterioIOError as e: raise BadInput(path, f'scene {scene.name} cannot be read from row {window.row_off:,} on') from e
         found |= dict(zip(own, zip(*decode(x, mask>0, source, tiling))))
     return tuple(np.stack(z) for z in zip(*(found[b] for b in bands)))
 
@@ -266,6 +267,19 @@ def add_labels(
     split = tiles.scene.map(parts).where(tiles.patch_id.isin(table.patch_id), '')
     return tiles.assign(labels=[l if isinstance(l, list) else [] for l in known.labels], **dict(split=split)|filled)
 
+# %% ../nbs/02b_rasters.ipynb #3f254a76
+def sound_scenes(
+    files:dict, # See `raster_files`
+    tiling:Tiling,
+    named:dict=None, # See `band_names`
+)->tuple: # Scene name -> (`Scene`, its tiles); the faults of the others
+    "The scenes that are as they should be, and what is wrong with the rest."
+    def known(scene):
+        try: return (s := open_scene(scene, files[scene], named)),scan_scene(s, tiling)
+        except READING as e: return fault_of(scene, '', e, next(iter(files[scene].values())))
+    with ThreadPoolExecutor() as pool: found = dict(zip(files, pool.map(known, files)))
+    return {s: k for s,k in found.items() if not isinstance(k, Fault)},tuple(f for f in found.values() if isinstance(f, Fault))
+
 # %% ../nbs/02b_rasters.ipynb #a7363f46
 def open_rasters(
     root:Path, # Folder with `<scene>_S1.tif`, `<scene>_S2.tif` or `<scene>_<band>.tif`
@@ -279,18 +293,18 @@ def open_rasters(
     "Your own scenes as an archive of patches."
     root = Path(root)
     if not 0<=max_nodata<1: raise ValueError(f'max_nodata is a share from 0 to below 1, got {max_nodata}')
-    scenes = {s: open_scene(s, files, bands) for s,files in raster_files(root).items()}
-    sources = common_bands(scenes)
-    with ThreadPoolExecutor() as pool: tiles = pd.concat(list(pool.map(partial(scan_scene, tiling=tiling), scenes.values())), ignore_index=True)
+    found,faults = sound_scenes(raster_files(root), tiling, bands)
+    if not found: raise ValueError(fault_report(faults, f'no scene in {root} is good'))
+    scenes,tiles = {s: k[0] for s,k in found.items()},pd.concat([k[1] for k in found.values()], ignore_index=True)
     tiles['patch_id'] = [f'{s}_{c}_{r}' for s,c,r in zip(tiles.scene, tiles.col, tiles.row)]
-    table = None if labels is None else read_labels(labels)
+    table = None if labels is None else read_labels(labels).loc[lambda t: ~t.patch_id.map(lambda i: locate(i)[0]).isin({f.patch_id for f in faults})]
     known = add_labels(tiles, scene_split(ground_of(scenes), seed), table)
     kept = known[known.nodata<=max_nodata]
-    print(f'{name}: {len(scenes)} scenes, {len(kept):,} of {len(tiles):,} tiles of {tiling.size}x{tiling.size}; {len(tiles)-len(kept):,} with more than {max_nodata:.0%} of their pixels without data are left out')
+    print(f'{name}: {len(scenes)} scenes, {len(kept):,} of {len(tiles):,} tiles of {tiling.size}x{tiling.size}; {len(tiles)-len(kept):,} with more than {max_nodata:.0%} of their pixels without data are left out'+(f'; {len(faults)} scene(s) with faults' if faults else ''))
     if kept.empty: raise ValueError(f'{root}: none of {len(tiles)} tiles of {tiling.size}x{tiling.size} has at most {max_nodata:.0%} of its pixels without data ({tiling})')
     split_name = 'own' if table is not None and 'split' in table else 'scene'
     classes = tuple(sorted({l for ls in known.labels for l in ls}))
-    return Archive(name, root, classes, 'multilabel', sources, tiling.size, patch_index(kept), split_name, partial(read_tile, scenes, tiling))
+    return Archive(name, root, classes, 'multilabel', common_bands(scenes), tiling.size, patch_index(kept), split_name, partial(read_tile, scenes, tiling), faults=faults)
 
 # %% ../nbs/02b_rasters.ipynb #f2d654aa
 def common_bands(
