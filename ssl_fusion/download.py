@@ -25,6 +25,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from zipfile import BadZipFile, ZipFile
 from . import __version__
+from .archives import UNFINISHED, put_lists
 from .sensors import S1_BANDS, S2_BANDS
 
 # %% ../nbs/02a_download.ipynb #63ac625b
@@ -493,13 +494,17 @@ def get(
     **how, # Passed to `fetch`, such as `retries`
 )->Path: # `<folder>/<dataset>`, which `open_archive` opens
     "Download and unpack what is missing of a dataset."
-    root,wanted = Path(folder)/dataset,of_bands(bands)
-    for file in choose(dataset, parts, bands):
+    root,wanted,chosen = Path(folder)/dataset,of_bands(bands),choose(dataset, parts, bands)
+    root.mkdir(parents=True, exist_ok=True)
+    (root/UNFINISHED).write_text(f'{dataset} is not complete; the call that began to download it goes on with it\n')
+    if dataset=='bigearthnet-v1': put_lists(root)
+    for file in chosen:
         if any(f and f.unpacks and unpacked(root, f, bands) for f in (file,file.other)): continue
         file = obtain(file, DATASETS[dataset].record, root, base_url, report=report, **how)
         if file.unpacks:
             extract(root/file.name, root, wanted, report)
             (root/f'{file.name}.unpacked').write_text(' '.join(sorted(bands)) if bands else 'all')
+    (root/UNFINISHED).unlink()
     return root
 
 # %% ../nbs/02a_download.ipynb #2ea31bc4
@@ -515,7 +520,7 @@ def main(
     p.add_argument('--base-url', default=ZENODO, help='another server with the same addresses (default: %(default)s)')
     try: print(get(**vars(p.parse_args(args))))
     except KeyboardInterrupt: sys.exit('\ninterrupted; the same command goes on')
-    except (OSError, ValueError) as e: sys.exit(f'\n{e}')
+    except (OSError, ValueError, ModuleNotFoundError) as e: sys.exit(f'\n{e}')
 
 # %% ../nbs/02a_download.ipynb #1ba497ad
 #| eval: false

@@ -33,7 +33,7 @@ def published_split(
     "The archive's own split."
     unknown = set(index.split)-{'train','validation','test',''}
     if unknown: raise ValueError(f"splits are 'train', 'validation', 'test' or '' (none), the index has {sorted(unknown)}")
-    if (index.split=='').all(): raise ValueError("this archive has no published split: its index names none; use kind='random'")
+    if (index.split=='').all(): raise ValueError("this archive has no published split: its index names none; use kind='random', or put its lists into its folder (put_lists for BigEarthNet v1, eurosat-spatial-*.txt for EuroSAT)")
     return index.split.replace('', 'excluded')
 
 # %% ../nbs/05_splits.ipynb #36b23e36
