@@ -68,9 +68,10 @@ def patch_index(
 )->pd.DataFrame: # The columns of `UNKNOWN`, in that order
     "A table of patches, completed to the columns that all archives share."
     table = table.reset_index(drop=True).assign(**{k:v for k,v in UNKNOWN.items() if k not in table})
+    table = table.fillna({k: v for k,v in UNKNOWN.items() if v is not None}|dict(patch_id=''))
     table = table.assign(**dict(zip(('scene','row','col'), zip(*map(locate, table.patch_id.tolist())))))
     table['season'] = [season(radar or optical) for radar,optical in zip(table.s1_name.tolist(), table.patch_id.tolist())]
-    table['labels'] = [list(l) for l in table.labels.tolist()]
+    table['labels'] = [[None] if np.ndim(l)==0 else list(l) for l in table.labels.tolist()] # No list is not an empty list: `sound` takes it out
     return table[list(UNKNOWN)]
 
 # %% ../nbs/02_archives.ipynb #735bed88
@@ -196,7 +197,9 @@ def read_bands(
     "The `reader` of a GeoTIFF archive, once its first two arguments are fixed."
     folder = folder_of(row, source)
     if not (row.patch_id if source=='S2' else row.s1_name): raise BadInput(folder, f'no {source} patch belongs to {row.patch_id}, expected one')
-    return np.stack([read_band(folder, b, size) for b in bands])
+    x = np.stack([read_band(folder, b, size) for b in bands])
+    if not x.any(): raise BadInput(folder, f'holds no data: all {x.size:,} numbers of {" ".join(bands)} are 0')
+    return x
 
 # %% ../nbs/02_archives.ipynb #cfb8ee1b
 @ensure_env
@@ -231,7 +234,10 @@ def v2_index(
 )->pd.DataFrame: # See `patch_index`
     "The index of BigEarthNet v2 out of its tables."
     main,flagged = (Path(root)/t for t in V2_TABLES)
-    return patch_index(pd.concat([pd.read_parquet(t) for t in (main,flagged) if t==main or t.exists()]))
+    tables = {t: pd.read_parquet(t) for t in (main,flagged) if t==main or t.exists()}
+    for t,x in tables.items():
+        if lacks := {'patch_id','labels','split','s1_name'}-set(x): raise BadInput(t, f'lacks column(s) {sorted(lacks)}, it has {list(x)}')
+    return patch_index(pd.concat(tables.values()))
 
 # %% ../nbs/02_archives.ipynb #dbba98ef
 def v2_folder(
@@ -510,6 +516,7 @@ def read_image(
     except (OSError, ValueError, BadZipFile, zlib.error) as e: raise BadInput(path/name, f'cannot be read: {getattr(e, "reason", e)}') from e
     expected = len(edition.stored),64,64
     if x.shape!=expected or x.dtype!=edition.dtype: raise BadInput(path/name, f'is {x.dtype} {x.shape}, expected {edition.dtype} {expected}')
+    if not x.any(): raise BadInput(path/name, f'holds no data: all {x.size:,} numbers are 0')
     return x[[edition.stored.index(b) for b in bands]]
 
 # %% ../nbs/02_archives.ipynb #56e9fdcd

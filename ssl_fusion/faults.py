@@ -68,7 +68,8 @@ def index_faults(
     file:Path, # Where the index is from
 )->list: # Of `Fault`
     "What is wrong with an index."
-    known,twice = set(classes),index.patch_id.duplicated(keep=False)
+    known,twice = set(classes),index.patch_id.duplicated(keep=False)&(index.patch_id!='')
     duplicates = [Fault(i, '', str(file), f'the patch id occurs {n} times, expected once') for i,n in index.patch_id[twice].value_counts(sort=False).items()]
+    nameless = [Fault('', '', str(file), f'{(index.patch_id=="").sum():,} row(s) without a patch id')] if (index.patch_id=='').any() else []
     strange = ((i, [l for l in labels if l not in known]) for i,labels in zip(index.patch_id.tolist(), index.labels.tolist()))
-    return duplicates+[Fault(i, '', str(file), f'unknown label(s) {ls}, expected some of the {len(known)} classes') for i,ls in strange if ls]
+    return nameless+duplicates+[Fault(i, '', str(file), f'unknown label(s) {ls}, expected some of the {len(known)} classes') for i,ls in strange if ls]

@@ -114,17 +114,48 @@ TINY = dict(SMOKE, splits=['random'], flagged='keep', sensors={'S1+S2': ['S1','S
 for key in 'title','budget','dataset','store','scenes','grid','patch_size','archive_seed': TINY.pop(key)
 
 def tiny_v1(folder):
-    from ssl_fusion.archives import example_pairs
+    from ssl_fusion.archives import example_pairs, put_lists
     example_pairs(folder)
+    for example,genuine in {'BigEarthNet-S1-Example':'BigEarthNet-S1-v1.0', 'BigEarthNet-S2-Example':'BigEarthNet-v1.0'}.items(): (folder/example).rename(folder/genuine)
+    put_lists(folder)
 
 def tiny_v2(folder):
     from ssl_fusion.simulate import simulate
     simulate(folder, 2, (2,3), 120, seed=0)
+    (folder/'simulated.json').unlink() # as if it were real
+
+def run_profile(copy, profile, name, change):
+    "The label efficiency that a profile ends in, with some keys set otherwise."
+    change = change | dict(store=f'data/stores/{name}')
+    run(copy, *snakemake(*trial(copy, profile=profile, set=change, runs=f'runs/{name}', figures=f'figures/{name}')))
+    return pd.read_csv(copy/f'figures/{name}/label_efficiency.csv')
 
 @pytest.mark.parametrize('dataset,make', [('bigearthnet-v1', tiny_v1), ('bigearthnet-v2', tiny_v2)])
 def test_the_talk_at_full_size_on_a_tiny_archive(copy, tmp_path, dataset, make):
     make(tmp_path/dataset)
-    change = TINY | dict(dataset=dataset, data_folder=str(tmp_path), store=f'data/stores/tiny-{dataset}')
-    run(copy, *snakemake(*trial(copy, profile='bigearthnet', set=change, runs=f'runs/{dataset}', figures=f'figures/{dataset}')))
-    table = pd.read_csv(copy/f'figures/{dataset}/label_efficiency.csv')
-    assert set(table.dataset)=={dataset} and (table.status=='ok').all()
+    table = run_profile(copy, 'bigearthnet', f'tiny-{dataset}', TINY | dict(dataset=dataset, data_folder=str(tmp_path)))
+    assert set(table.dataset)=={dataset} and (table.status=='ok').all() and not table.simulated.any()
+    assert set(table.source)=={'S1+S2'} and {'SSL (TL)','SSL (FT)','Scratch'}<=set(table.strategy)
+
+def tiny_eurosat_ms(folder, images=6):
+    "EuroSAT's thirteen bands as its zip unpacks, each class in its own numbers, with a foreign file and the lists of the spatial split."
+    import numpy as np, rasterio
+    from ssl_fusion.labels import EUROSAT_CLASSES
+    tif,rng,lists = folder/'ds/images/remote_sensing/otherDatasets/sentinel_2/tif',np.random.default_rng(0),dict(train=[], val=[], test=[])
+    for k,c in enumerate(EUROSAT_CLASSES):
+        (tif/c).mkdir(parents=True)
+        for i,part in enumerate(['train','train','train','val','test','test'], 1):
+            x = rng.normal(400*(k+1), 200, (13,64,64)).clip(1).astype(np.uint16)
+            with rasterio.open(tif/c/f'{c}_{i}.tif', 'w', driver='GTiff', count=13, height=64, width=64, dtype='uint16', crs='EPSG:32632', transform=rasterio.Affine(10,0,0,0,-10,0)) as f: f.write(x)
+            lists[part].append(f'{c}_{i}.jpg')
+    shutil.copy(tif/'SeaLake/SeaLake_1.tif', tif/'SeaLake/Bombay_1.tif')
+    for part,names in lists.items(): (folder/f'eurosat-spatial-{part}.txt').write_text('\n'.join(names))
+
+def test_all_bands_of_eurosat_from_archive_to_label_efficiency(copy, tmp_path):
+    tiny_eurosat_ms(tmp_path/'eurosat-ms')
+    change = dict(dataset='eurosat-ms', data_folder=str(tmp_path), sources=dict(S2=['B04','B03','B02','B8A']), sensors=dict(S2=['S2']),
+                  arms=[['prior','floor'], ['scratch','scratch'], ['ssl','TL'], ['ssl','FT']], fractions=[50, 100], metric='accuracy')
+    table = run_profile(copy, 'smoke', 'tiny-eurosat-ms', change)
+    assert set(table.dataset)=={'eurosat-ms'} and (table.status=='ok').all() and not table.simulated.any() and set(table.split)=={'spatial'}
+    assert {'SSL (TL)','SSL (FT)','Scratch','class prior'}<=set(table.strategy)
+    assert len(pd.read_parquet(copy/'data/stores/tiny-eurosat-ms/index.parquet'))==60 # without the foreign one
