@@ -405,7 +405,8 @@ def v1_index(
     root = Path(root)
     (optical,unread),(radar,unheard) = (v1_sayings(v1_root(root, s), source) for s,source in (('S2',''), ('S1','S1')))
     partners,unpaired = radar_partners(optical, radar, v1_root(root, 'S1'))
-    ids = [i for i in optical if i not in {f.patch_id for f in unpaired}]
+    wrong = {f.patch_id for f in unpaired}
+    ids = [i for i in optical if i not in wrong]
     faults = (*unread, *unheard, *unpaired)
     if not (ids or faults): raise FileNotFoundError(f'{root}: no patches in {" or ".join(V1_FOLDERS["S2"])}')
     if not ids: raise ValueError(fault_report(faults, f'no patch in {root} is good'))

@@ -417,7 +417,7 @@ def room_for(out:Path):
     try: yield
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT): raise
-        raise OSError(e.errno, f'the disk of {out} is full. What is written is kept: make room, and the same call goes on') from e
+        raise OSError(e.errno, f'the disk of {out} is full. What was written up to some seconds ago is kept: make room, and the same call goes on') from e
 
 # %% ../nbs/04_store.ipynb #bf15a891
 def open_finished(
