@@ -49,7 +49,7 @@ class Record:
     dataset:str # Name of the archive, such as 'bigearthnet-v2'
     simulated:bool # Whether the patches were simulated
     split:str # Name of the split, such as 'random' or 'v2 official'
-    evaluated_on:Literal['test','validation','cloudy','clear control'] # Patches that the metrics are computed on
+    evaluated_on:Literal['test','validation','clear test','cloudy','clear control'] # Patches that the metrics are computed on
     source:Literal['S1','S2','S1+S2','RGB'] # What the model sees
     initialisation:Annotated[str, Field(pattern=f'^({INITIALISATION})(\\+({INITIALISATION}))*$')] # Where the encoder comes from; those of several branches with '+'
     strategy:Literal['scratch','TL','FT','floor'] # What is trained on top of it
