@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Positive', 'Natural', 'Share', 'Percent', 'Rate', 'Dataset', 'Split', 'Source', 'Initialisation', 'Strategy', 'OWN',
            'Parameters', 'PrepareData', 'Pretrain', 'Labelled', 'Tuned', 'LabelEfficiency', 'FusionVariants',
-           'Robustness', 'Slides', 'Report', 'Claims', 'check', 'root', 'at_root', 'Profile', 'load_profile',
-           'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
+           'Robustness', 'Slides', 'Report', 'Claims', 'FusionReport', 'check', 'root', 'at_root', 'Profile',
+           'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
 
 # %% ../nbs/14_config.ipynb #c7d6182f
 import ast, hashlib, json, yaml
@@ -150,6 +150,18 @@ class Claims(Parameters):
     low:Percent # Where the low-label regime ends, percent of the labels
     margin:Rate # Differences within it are "very close"
 
+# %% ../nbs/14_config.ipynb #86ae17e9
+class FusionReport(Parameters):
+    "Tables and figures of fusion from records."
+    profile:str # Name, for titles
+    variants:str # Folder of records of the fusion variants, predictions beside them
+    robustness:str # Folder of records of robustness, predictions beside them
+    store:str # Folder of the store, for the labels of the predicted patches
+    talk:str # Folder of the talk's numbers
+    out:str # Folder of figures
+    metric:Literal['micro_ap','macro_ap'] # What is drawn
+    resamples:Positive # Of the test patches, for the intervals
+
 # %% ../nbs/14_config.ipynb #10e6ea17
 OWN = {'In','Out','exit','quit','open','get_ipython'} # IPython's
 
@@ -222,7 +234,7 @@ class Profile(Parameters):
     bootstrap:Natural = 200 # Resamples for the intervals
     metric:Literal['micro_ap','macro_ap','accuracy'] # What is drawn
     cut:list[Literal['source','arm']] # How finely label efficiency is cut into notebooks
-    robust_fractions:list[Percent] = [10.,100.] # Labels used by fusion variants and under clouds, percent; of `fractions`; [] for neither
+    robust_fractions:list[Percent] = [] # Labels used by fusion variants and under clouds, on the first split, percent; of `fractions`; [] for neither
     coverages:list[Annotated[float, Field(ge=0, le=100)]] = [0.,10.,25.,50.,75.,100.] # Simulated clouds over each test patch, percent
 
 # %% ../nbs/14_config.ipynb #715eec5f
