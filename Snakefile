@@ -1,5 +1,6 @@
 # The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report and claims
-#                                                                 -> fusion variants, robustness -> fusion report (where there are S1 and S2).
+#                                                                 -> fusion variants, robustness -> fusion report (where there are S1 and S2)
+#                                                                 -> the talk, slide by slide.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
 #   snakemake --cores 2 --configfile trial.yml      with some keys otherwise: {profile: quick, set: {pretrain_epochs: 2}, runs: runs/trial, figures: figures/trial}
@@ -14,8 +15,8 @@ NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims",
-         "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion") else ["config", "report"]) for step, nb in STEPS.items()}
+         "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides"}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides") else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
@@ -88,6 +89,13 @@ def claiming(wildcards):
 def fusing(wildcards):
     own = {"variants": f"{RUNS}/fusion_variants", "robustness": f"{RUNS}/robustness", "resamples": P.bootstrap}
     return json.dumps({"profile": NAME, "store": P.store, "talk": "data/talk", "out": FIGURES, "metric": P.metric} | own)
+
+
+def sliding(wildcards):
+    data = f"simulated: {P.scenes} landscapes of {P.grid[0]} x {P.grid[1]} patches of {P.patch_size} x {P.patch_size} pixels" if P.dataset == "simulated" else P.dataset
+    metric = {"micro_ap": "micro average precision", "macro_ap": "macro average precision", "accuracy": "accuracy"}[P.metric]
+    facts = {"data": data, "split": ", ".join(LABELS[split] for split in P.splits), "metric": metric, "epochs": P.pretrain_epochs, "batch_size": P.pretrain_batch_size, "lr": P.pretrain_lr}
+    return json.dumps({"profile": NAME, "figures": FIGURES, "talk": "data/talk", "facts": facts})
 
 
 def encoders(wildcards):
@@ -185,8 +193,17 @@ if FUSES:
         shell: PAPERMILL
 
 
+rule slides:
+    input: FIGURES + "/label_efficiency.csv", FIGURES + "/claims.csv", FUSED
+    output: touch(RUNS + "/slides.done")
+    log: RUNS + "/notebooks/09_slides.ipynb"
+    params: y=sliding, code=CODE["slides"], nb=STEPS["slides"]
+    threads: THREADS
+    shell: PAPERMILL
+
+
 rule keep_notebooks:
-    input: rules.report.output, rules.claims.output, FUSED
+    input: rules.report.output, rules.claims.output, FUSED, rules.slides.output
     output: touch(FIGURES + "/notebooks/.kept")
-    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb", *([RUNS + "/notebooks/08_fusion_report.ipynb"] if FUSES else [])], to=FIGURES + "/notebooks"
+    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb", RUNS + "/notebooks/09_slides.ipynb", *([RUNS + "/notebooks/08_fusion_report.ipynb"] if FUSES else [])], to=FIGURES + "/notebooks"
     shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"

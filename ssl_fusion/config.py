@@ -126,7 +126,7 @@ class Slides(Parameters):
     profile:str # Name, for titles
     figures:str # Folder of the tables that the other notebooks wrote
     talk:str # Folder of the talk's numbers
-    facts:dict[str,str|float|list[str]] # What the runs were: budget, data, split
+    facts:dict[str,str|int|float] # What the runs were: data, budget, split, metric; keys as in `referee.TALK`
 
 # %% ../nbs/14_config.ipynb #50ee33da
 class Report(Parameters):

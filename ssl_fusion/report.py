@@ -111,7 +111,9 @@ def scored(
     metric:str, # Such as 'micro_ap'
 )->pd.DataFrame: # Those that have it, `strategy` as in the figures
     "The runs that have a metric."
-    if metric not in records: raise ValueError(f'no record has the metric {metric!r}; there are {[m for m in METRIC_LABELS if m in records]}')
+    ran = records.status=='ok'
+    if metric not in records and ran.any(): raise ValueError(f'no record has the metric {metric!r}; there are {[m for m in METRIC_LABELS if m in records]}')
+    records = records if metric in records else records.assign(**{metric: np.nan}) # Where nothing was run
     return records.assign(strategy=strategy_labels(records))[records.status=='ok'].dropna(subset=metric)
 
 # %% ../nbs/15_report.ipynb #9dd210a7
