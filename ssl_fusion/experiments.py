@@ -23,8 +23,8 @@ from .fusion import GROUPS, Classifier, Concat
 from .metrics import evaluate, intervals
 from .pretrain import default_fabric
 from .records import Record, aligned_scores, environment, load_record, save_predictions, save_record
-from .sensors import SENSORS, Sensor
-from .simulate import simulate
+from .sensors import S2_BANDS, SENSORS, Sensor
+from .simulate import S2_SIMULATED, simulate
 from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
 from .store import Store, band_statistics
 
@@ -46,7 +46,9 @@ def obtain_archive(
     "Draw, find or download the archive of an experiment."
     if cfg.dataset=='simulated':
         name = f'simulated_{cfg.scenes}x{cfg.grid[0]}x{cfg.grid[1]}_{cfg.patch_size}px_seed{cfg.archive_seed}'
-        return open_archive(simulate(at_root('data/archives')/name, cfg.scenes, tuple(cfg.grid), cfg.patch_size, cfg.archive_seed, workers=cfg.workers))
+        more = set(cfg.sources.get('S2', ()))-set(S2_SIMULATED)
+        bands,name = (S2_BANDS,f'{name}_12bands') if more else (S2_SIMULATED,name)
+        return open_archive(simulate(at_root('data/archives')/name, cfg.scenes, tuple(cfg.grid), cfg.patch_size, cfg.archive_seed, bands=bands, workers=cfg.workers))
     folder = at_root(cfg.data_folder or os.environ.get('SSL_FUSION_DATA') or 'data/archives')
     return find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')), cfg.dataset)
 
