@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TALK', 'table_of', 'figure_of', 'order_kept', 'said_of_order', 'said_of_level', 'said_of_strategies',
-           'said_of_variants', 'said_of_clouds', 'said_of_claims', 'beside_the_talk', 'reasons']
+           'said_of_variants', 'said_of_clouds', 'said_of_visibility', 'said_of_claims', 'beside_the_talk', 'reasons']
 
 # %% ../nbs/17b_referee.ipynb #f86e6f1f
 import numpy as np, pandas as pd
@@ -106,6 +106,14 @@ def said_of_clouds(
         best = ours['cloudy'].idxmax()
         lines.append(said+f'. Best on the cloudy patches: {best}.')
     return Markdown('\n'.join(lines))
+
+# %% ../nbs/17b_referee.ipynb #afeb22d2
+def said_of_visibility(
+    gains:pd.DataFrame, # `gain_under_clouds.csv`
+)->Markdown:
+    "Whether fusion gains most where it is cloudy, a line a comparison."
+    lines = [f"- {r.initialisation} {r.strategy}, {r.fraction:g} %: the gain over {r.over} is {100*r.effect:+.1f} points ({100*r.lo:+.1f} to {100*r.hi:+.1f}) larger under clouds than on the control: {r.verdict}." for r in gains.itertuples()]
+    return Markdown('\n'.join(lines) or '*Not run in this profile: no cloudy patches with clear ones like them, or one sensor.*')
 
 # %% ../nbs/17b_referee.ipynb #b235c1bc
 def said_of_claims(
