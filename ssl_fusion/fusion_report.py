@@ -102,13 +102,15 @@ def plot_variants(
 PARTS = 'test','clear test','clear control','cloudy' # In the order of tables and figures
 
 def cloud_table(
-    records:pd.DataFrame, # Of `run_variants` (a, b, d) and `run_robustness` (without a name, as they are)
+    records:pd.DataFrame, # Of `run_variants` (a, b, d) and `run_robustness` (as they are, and those that met clouds)
     metric:str, # Such as 'micro_ap'
-)->pd.DataFrame: # One row a strategy, set of patches, fraction and source; `relative` to fusion in percent
+)->pd.DataFrame: # One row a strategy, training, set of patches, fraction and source; `relative` to fusion in percent
     "S1, S2 and feature fusion on all test patches, on cloudy ones, and on clear ones like them."
-    plain = records[records.model.isin(['a','b','d','']) & (records.condition=='') & (records.coverage==0)]
-    by = ['initialisation','strategy','fraction','evaluated_on']
-    table = gathered(plain.assign(evaluated_on=plain.evaluated_on.replace('clear test', 'test')), [*by,'source'], metric)
+    plain = records[records.model.isin(['a','b','d','','met clouds']) & (records.condition=='') & (records.coverage==0)]
+    plain = plain.assign(evaluated_on=plain.evaluated_on.replace('clear test', 'test'), training=plain.model.where(plain.model=='met clouds', ''))
+    if (plain.training!='').any(): plain = pd.concat([plain, plain[(plain.source=='S1') & (plain.model=='')].assign(training='met clouds')]) # Radar meets none
+    by = ['initialisation','strategy','training','fraction','evaluated_on']
+    table = gathered(plain, [*by,'source'], metric)
     fused = table[table.source==FUSED].set_index([*WHAT,*by])['mean'].rename('fused')
     table = table.join(fused, on=[*WHAT,*by])
     table['relative'] = 100*(table['mean']/table.fused-1).where(table.source!=FUSED)
@@ -127,16 +129,16 @@ def plot_clouds(
     title:str='Clouds and shadows',
 )->Figure:
     "A panel for each strategy and fraction: sources on the sets of patches."
-    panels,parts = list(table.groupby(['initialisation','strategy','fraction'], sort=False)),[p for p in PARTS if p in set(table.evaluated_on)]
+    panels,parts = list(table.groupby(['initialisation','strategy','training','fraction'], sort=False)),[p for p in PARTS if p in set(table.evaluated_on)]
     with style():
         fig = Figure((1.2+2.3*len(panels), 3.8), layout='constrained')
-        for i,(ax,((how,_,f),rows)) in enumerate(zip(fig.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels)):
+        for i,(ax,((how,_,special,f),rows)) in enumerate(zip(fig.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels)):
             for k,(source,(colour,marker)) in enumerate(SOURCE_LOOKS.items()):
                 r = rows[rows.source==source]
                 x = r.evaluated_on.map(parts.index)+.12*(k-1)
                 ax.errorbar(x, r['mean'], [r['mean']-r.lo, r.hi-r['mean']], c=colour, marker=marker, mec='w', mew=.6, lw=1.2)
                 if talk is not None and (t := talk[(talk.source==source) & (talk.fraction==f)]).size: ax.plot(t.evaluated_on.map(parts.index)+.12*(k-1), t.value, '--', lw=.8, c=colour, marker=marker, mfc='w', mew=.9, ms=4.5)
-            ax.set(title=f"{'from scratch' if how=='scratch' else f'{how.upper()} (TL)'}, {f:g} %", xticks=range(len(parts)), xticklabels=[p.replace(' ', '\n') for p in parts], xlim=(-.4, len(parts)-.6))
+            ax.set(title=f"{'from scratch' if how=='scratch' else f'{how.upper()} (TL)'}{', '*bool(special)}{special}, {f:g} %", xticks=range(len(parts)), xticklabels=[p.replace(' ', '\n') for p in parts], xlim=(-.4, len(parts)-.6))
             ax.grid(False, axis='x')
             if not i: ax.set_ylabel(METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
         handles = source_handles()+([] if talk is None else [Line2D([], [], ls='--', lw=.8, c='.3', marker='o', mfc='w', mew=.9, ms=4.5, label='the talk')])
