@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SOURCE_LOOKS', 'WHAT', 'PARTS', 'DASHES', 'gathered', 'what_is_shown', 'variant_table', 'axis_of_rows', 'draw_point',
-           'plot_variants', 'cloud_table', 'load_cloud_talk', 'plot_clouds', 'source_handles', 'low_visibility',
-           'coverage_table', 'plot_coverage', 'missing_table', 'plot_missing']
+           'plot_variants', 'by_training', 'cloud_table', 'load_cloud_talk', 'plot_clouds', 'source_handles',
+           'low_visibility', 'coverage_table', 'plot_coverage', 'missing_table', 'plot_missing']
 
 # %% ../nbs/17a_fusion_report.ipynb #5eb56d3c
 import numpy as np, pandas as pd
@@ -99,6 +99,15 @@ def plot_variants(
         return dress(fig, title, what_is_shown(table)+' e1, e2 and e3 are interpretations: what they were is not public.', handles, bool(table.simulated.any()))
 
 # %% ../nbs/17a_fusion_report.ipynb #5c46212b
+def by_training(
+    records:pd.DataFrame, # Of `run_variants` (a, b, d) and `run_robustness` (as they are, and those that met clouds)
+)->pd.DataFrame: # With a column `training`: 'met clouds' or empty
+    "The models of one sensor and of both, under no simulated cloud, by whether they met clouds in training."
+    plain = records[records.model.isin(['a','b','d','','met clouds']) & (records.condition=='') & (records.coverage==0)]
+    plain = plain.assign(evaluated_on=plain.evaluated_on.replace('clear test', 'test'), training=plain.model.where(plain.model=='met clouds', ''))
+    radar = plain[(plain.source=='S1') & (plain.model=='')].assign(training='met clouds') # It meets none
+    return pd.concat([plain, radar]) if (plain.training!='').any() else plain
+
 PARTS = 'test','clear test','clear control','cloudy' # In the order of tables and figures
 
 def cloud_table(
@@ -106,11 +115,8 @@ def cloud_table(
     metric:str, # Such as 'micro_ap'
 )->pd.DataFrame: # One row a strategy, training, set of patches, fraction and source; `relative` to fusion in percent
     "S1, S2 and feature fusion on all test patches, on cloudy ones, and on clear ones like them."
-    plain = records[records.model.isin(['a','b','d','','met clouds']) & (records.condition=='') & (records.coverage==0)]
-    plain = plain.assign(evaluated_on=plain.evaluated_on.replace('clear test', 'test'), training=plain.model.where(plain.model=='met clouds', ''))
-    if (plain.training!='').any(): plain = pd.concat([plain, plain[(plain.source=='S1') & (plain.model=='')].assign(training='met clouds')]) # Radar meets none
     by = ['initialisation','strategy','training','fraction','evaluated_on']
-    table = gathered(plain, [*by,'source'], metric)
+    table = gathered(by_training(records), [*by,'source'], metric)
     fused = table[table.source==FUSED].set_index([*WHAT,*by])['mean'].rename('fused')
     table = table.join(fused, on=[*WHAT,*by])
     table['relative'] = 100*(table['mean']/table.fused-1).where(table.source!=FUSED)
@@ -155,16 +161,16 @@ def low_visibility(
     labels:pd.DataFrame, # From `true_labels`
     metric:str, # Such as 'micro_ap'
     n:int=200, # Resamples
-)->pd.DataFrame: # One row a strategy, single source and fraction; `effect` is the gain under clouds less the gain on the control
+)->pd.DataFrame: # One row a strategy, training, single source and fraction; `effect` is the gain under clouds less the gain on the control
     "Whether fusion gains more where it is cloudy."
-    plain = runs[runs.model.isin(['a','b','d','']) & (runs.condition=='') & (runs.coverage==0) & (runs.status=='ok') & runs.evaluated_on.isin(['cloudy','clear control'])]
-    draws = {(r.initialisation,r.strategy,r.fraction,r.source,r.evaluated_on,r.seed): resampled(r.predictions, labels, metric, n, seed=int(r.evaluated_on=='cloudy')).values for r in plain.itertuples()}
+    plain = by_training(runs[(runs.status=='ok') & runs.evaluated_on.isin(['cloudy','clear control'])])
+    draws = {(r.initialisation,r.strategy,r.training,r.fraction,r.source,r.evaluated_on,r.seed): resampled(r.predictions, labels, metric, n, seed=int(r.evaluated_on=='cloudy')).values for r in plain.itertuples()}
     table = []
-    for (*where,how,strategy,f),rows in plain.groupby([*WHAT,'initialisation','strategy','fraction']):
-        gain = lambda s,over,part: draws[how,strategy,f,FUSED,part,s]-draws[how,strategy,f,over,part,s]
+    for (*where,how,strategy,training,f),rows in plain.groupby([*WHAT,'initialisation','strategy','training','fraction']):
+        gain = lambda s,over,part: draws[how,strategy,training,f,FUSED,part,s]-draws[how,strategy,training,f,over,part,s]
         for over in [s for s in ('S1','S2') if {s,FUSED}<=set(rows.source) and rows.evaluated_on.nunique()==2]:
             spread = paired_spread(np.stack([gain(s, over, 'cloudy')-gain(s, over, 'clear control') for s in sorted(rows.seed.unique())]))
-            table.append(dict(zip(WHAT, where), initialisation=how, strategy=strategy, fraction=f, over=over, metric=metric) | judged(spread))
+            table.append(dict(zip(WHAT, where), initialisation=how, strategy=strategy, training=training, fraction=f, over=over, metric=metric) | judged(spread))
     return pd.DataFrame(table)
 
 # %% ../nbs/17a_fusion_report.ipynb #e2d59c8e

@@ -112,7 +112,7 @@ def said_of_visibility(
     gains:pd.DataFrame, # `gain_under_clouds.csv`
 )->Markdown:
     "Whether fusion gains most where it is cloudy, a line a comparison."
-    lines = [f"- {r.initialisation} {r.strategy}, {r.fraction:g} %: the gain over {r.over} is {100*r.effect:+.1f} points ({100*r.lo:+.1f} to {100*r.hi:+.1f}) larger under clouds than on the control: {r.verdict}." for r in gains.itertuples()]
+    lines = [f"- {r.initialisation} {r.strategy}{r.training and f', {r.training}'}, {r.fraction:g} %: the gain over {r.over} is {100*r.effect:+.1f} points ({100*r.lo:+.1f} to {100*r.hi:+.1f}) larger under clouds than on the control: {r.verdict}." for r in gains.fillna(dict(training='')).itertuples()]
     return Markdown('\n'.join(lines) or '*Not run in this profile: no cloudy patches with clear ones like them, or one sensor.*')
 
 # %% ../nbs/17b_referee.ipynb #b235c1bc
