@@ -77,6 +77,7 @@ def draw_point(
     ax.plot([r.lo, r.hi], [y, y], c=colour, lw=1.2, solid_capstyle='butt')
     ax.plot(r.mean, y, ls='', c=colour, marker=marker, **dict(mec='w', mew=.6) | kw)
 
+# %% ../nbs/17a_fusion_report.ipynb #a416b169
 def plot_variants(
     table:pd.DataFrame, # From `variant_table`: one dataset and split
     title:str='Fusion variants',
@@ -108,8 +109,10 @@ def by_training(
     radar = plain[(plain.source=='S1') & (plain.model=='')].assign(training='met clouds') # It meets none
     return pd.concat([plain, radar]) if (plain.training!='').any() else plain
 
+# %% ../nbs/17a_fusion_report.ipynb #59caf770
 PARTS = 'test','clear test','clear control','cloudy' # In the order of tables and figures
 
+# %% ../nbs/17a_fusion_report.ipynb #7fd5ea79
 def cloud_table(
     records:pd.DataFrame, # Of `run_variants` (a, b, d) and `run_robustness` (as they are, and those that met clouds)
     metric:str, # Such as 'micro_ap'
@@ -123,12 +126,14 @@ def cloud_table(
     order = {name: i for i,name in enumerate([*PARTS, *SOURCE_LOOKS])}
     return table.drop(columns='fused').sort_values([*WHAT,*by,'source'], key=lambda c: c.map(order) if c.name in ('evaluated_on','source') else c, ignore_index=True)
 
+# %% ../nbs/17a_fusion_report.ipynb #d772e6d6
 def load_cloud_talk(
     path:str|Path, # `data/talk/clouds_and_shadows.csv`
 )->pd.DataFrame: # source, evaluated_on, fraction, value
     "The talk's table, its columns called as ours."
     return pd.read_csv(path).rename(columns=dict(subset='evaluated_on', map='value')).replace(dict(evaluated_on={'validation': 'test', 'clouds and shadows': 'cloudy'}))
 
+# %% ../nbs/17a_fusion_report.ipynb #5c54467e
 def plot_clouds(
     table:pd.DataFrame, # From `cloud_table`: one dataset and split
     talk:pd.DataFrame=None, # From `load_cloud_talk`

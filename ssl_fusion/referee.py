@@ -61,6 +61,7 @@ def said_of_level(
     if not len(d): return 'No value of the talk has one of ours beside it.'
     return f'Over {len(d)} values, ours less the talk\'s is {d.mean():+.1f} {unit} on average, from {d.min():+.1f} to {d.max():+.1f}.'
 
+# %% ../nbs/17b_referee.ipynb #b9d095ba
 def said_of_strategies(
     beside:pd.DataFrame, # `talk_and_ours.csv`
     table:pd.DataFrame, # `label_efficiency.csv`
@@ -76,6 +77,7 @@ def said_of_strategies(
         lines += [f'- **{split} split.** {said_of_order(total, "strategies at the same fraction")} {said_of_level(rows)}']
     return Markdown('\n'.join(lines))
 
+# %% ../nbs/17b_referee.ipynb #d0c9f66b
 def said_of_variants(
     table:pd.DataFrame, # `fusion_variants.csv`
 )->Markdown:
@@ -88,6 +90,7 @@ def said_of_variants(
     if absent := table[table.status!='ok'].model.unique().tolist(): lines.append(f"- Not run: {', '.join(absent)}. What e1 to e3 were is not public, so their rows are no statement about the talk.")
     return Markdown('\n'.join(lines))
 
+# %% ../nbs/17b_referee.ipynb #3fd1e3f2
 def said_of_clouds(
     table:pd.DataFrame, # `clouds_and_shadows.csv`
     talk:pd.DataFrame, # `data/talk/clouds_and_shadows.csv`

@@ -66,6 +66,7 @@ def variant_cell(
     strategy = 'scratch' if {*row.initialisation}=={'scratch'} else 'FT'
     return dict(source=source_of(row), initialisation='+'.join(dict.fromkeys(row.initialisation)), strategy=strategy, fraction=fraction, seed=seed, model=f'{row.experiment} {row.family}'.strip())
 
+# %% ../nbs/16b_variants.ipynb #93317e11
 def why_not(
     bench:Bench,
     row, # Of `load_variants`, from `swapped`
@@ -79,6 +80,7 @@ def why_not(
     except WeightsUnavailable as e: return f'weights unavailable: {str(e).split(": ", 1)[0]}'
     return ''
 
+# %% ../nbs/16b_variants.ipynb #1fff8e52
 def run_variants(
     bench:Bench, # Of a `FusionVariants`
 )->list: # Paths of the records
@@ -101,6 +103,7 @@ def run_variants(
         show_cell(paths[-1], i, len(grid))
     return paths
 
+# %% ../nbs/16b_variants.ipynb #67c7a589
 def open_variants(
     cfg:FusionVariants,
 )->Bench:
