@@ -1,4 +1,6 @@
-# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report and claims.
+# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report and claims
+#                                                                 -> fusion variants, robustness -> fusion report (where there are S1 and S2)
+#                                                                 -> the talk, slide by slide.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
 #   snakemake --cores 2 --configfile trial.yml      with some keys otherwise: {profile: quick, set: {pretrain_epochs: 2}, runs: runs/trial, figures: figures/trial}
@@ -12,11 +14,14 @@ from ssl_fusion.config import code_digest, load_profile, prefixed
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
-STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims") else ["config", "report"]) for step, nb in STEPS.items()}
+STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims",
+         "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides"}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides") else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
+FUSES = bool(P.robust_fractions) and {"S1", "S2"} <= set(P.sensors) # On the first split, where there are S1 and S2
+ALONE = {s: P.sensors[s][0] for s in ("S1", "S2")} if FUSES else {} # source -> its sensor
 ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
 # One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
@@ -54,6 +59,24 @@ def efficiency(wildcards):
     return json.dumps(keys("none_", *plain) | fine | own)
 
 
+def labelled(wildcards, out):
+    w = wildcards
+    own = {"split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}", "out": f"{RUNS}/{out}/{w.split}",
+           "encoders": {s: f"{RUNS}/pretrain/{w.split}/{s}/encoder.safetensors" for s in ALONE.values()} if SSL else {}, "fractions": P.robust_fractions}
+    return keys("none_", "store", "seeds", "stem", "ft_view_size", "bootstrap") | own
+
+
+def varying(wildcards):
+    fine = {f"ft_{k}": v for k, v in prefixed(P, "ft_").items()}
+    own = {"variants": "data/talk/variants.csv", "stands_for": {s: t for s, t in ALONE.items() if s != t}}
+    return json.dumps(labelled(wildcards, "fusion_variants") | keys("none_", "tuned_seeds", "scratch_lr", "stop_patches") | fine | own)
+
+
+def clouding(wildcards):
+    own = {"cache": f"{RUNS}/embeddings", "sensors": ALONE, "initialisation": "ssl" if SSL else "random", "coverages": P.coverages}
+    return json.dumps(labelled(wildcards, "robustness") | own)
+
+
 def reporting(wildcards):
     logs = {f"{s}, {LABELS[split]} split": f"{RUNS}/pretrain/{split}/{s}/log.jsonl" for split in P.splits for s in PRETRAINED}
     return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric})
@@ -63,13 +86,32 @@ def claiming(wildcards):
     return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "store": P.store, "out": FIGURES, "metric": P.metric, "resamples": P.bootstrap})
 
 
+def fusing(wildcards):
+    own = {"variants": f"{RUNS}/fusion_variants", "robustness": f"{RUNS}/robustness", "resamples": P.bootstrap}
+    return json.dumps({"profile": NAME, "store": P.store, "talk": "data/talk", "out": FIGURES, "metric": P.metric} | own)
+
+
+def sliding(wildcards):
+    data = f"simulated: {P.scenes} landscapes of {P.grid[0]} x {P.grid[1]} patches of {P.patch_size} x {P.patch_size} pixels" if P.dataset == "simulated" else P.dataset
+    metric = {"micro_ap": "micro average precision", "macro_ap": "macro average precision", "accuracy": "accuracy"}[P.metric]
+    clouds = "no patch is known to be cloudy" if P.dataset.startswith("eurosat") else "cloudy patches in all parts" if P.flagged == "keep" else "cloudy patches are left out of training and test parts"
+    facts = {"data": data, "split": ", ".join(LABELS[split] for split in P.splits), "metric": metric, "clouds": clouds, "epochs": P.pretrain_epochs, "batch_size": P.pretrain_batch_size, "lr": P.pretrain_lr}
+    return json.dumps({"profile": NAME, "figures": FIGURES, "talk": "data/talk", "facts": facts})
+
+
 def encoders(wildcards):
     return [f"{RUNS}/pretrain/{wildcards.split}/{s}/encoder.safetensors" for s in P.sensors[wildcards.source]] if SSL else []
 
 
+def both_encoders(wildcards):
+    return [f"{RUNS}/pretrain/{wildcards.split}/{s}/encoder.safetensors" for s in ALONE.values()] if SSL else []
+
+
 EFFICIENCY = expand(RUNS + "/label_efficiency/{split}/{source}/{arm}.done", split=P.splits, source=P.sensors, arm=ARMS)
 LOGS = expand(RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb", split=P.splits, sensor=PRETRAINED) \
-     + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS)
+     + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS) \
+     + expand(RUNS + "/notebooks/{step}_{split}.ipynb", step=["06_fusion_variants", "07_robustness"], split=P.splits[:1] if FUSES else [])
+FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_shadows", "coverage", "missing_sensor") for kind in ("csv", "svg", "png")] if FUSES else []
 
 
 rule all:
@@ -122,8 +164,47 @@ rule claims:
     shell: PAPERMILL
 
 
+rule fusion_variants:
+    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", "data/talk/variants.csv", both_encoders
+    output: touch(RUNS + "/fusion_variants/{split}.done")
+    log: RUNS + "/notebooks/06_fusion_variants_{split}.ipynb"
+    params: y=varying, code=CODE["variants"], nb=STEPS["variants"]
+    threads: THREADS
+    resources: gpu=1
+    shell: PAPERMILL
+
+
+rule robustness:
+    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", both_encoders
+    output: touch(RUNS + "/robustness/{split}.done")
+    log: RUNS + "/notebooks/07_robustness_{split}.ipynb"
+    params: y=clouding, code=CODE["robustness"], nb=STEPS["robustness"]
+    threads: THREADS
+    resources: gpu=1
+    shell: PAPERMILL
+
+
+if FUSES:
+    rule fusion_report:
+        input: expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustness"], split=P.splits)
+        output: FUSED
+        log: RUNS + "/notebooks/08_fusion_report.ipynb"
+        params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]
+        threads: THREADS
+        shell: PAPERMILL
+
+
+rule slides:
+    input: FIGURES + "/label_efficiency.csv", FIGURES + "/claims.csv", FUSED
+    output: touch(RUNS + "/slides.done")
+    log: RUNS + "/notebooks/09_slides.ipynb"
+    params: y=sliding, code=CODE["slides"], nb=STEPS["slides"]
+    threads: THREADS
+    shell: PAPERMILL
+
+
 rule keep_notebooks:
-    input: rules.report.output, rules.claims.output
+    input: rules.report.output, rules.claims.output, FUSED, rules.slides.output
     output: touch(FIGURES + "/notebooks/.kept")
-    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb"], to=FIGURES + "/notebooks"
+    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb", RUNS + "/notebooks/09_slides.ipynb", *([RUNS + "/notebooks/08_fusion_report.ipynb"] if FUSES else [])], to=FIGURES + "/notebooks"
     shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"

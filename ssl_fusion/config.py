@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Positive', 'Natural', 'Share', 'Percent', 'Rate', 'Dataset', 'Split', 'Source', 'Initialisation', 'Strategy', 'OWN',
-           'Parameters', 'PrepareData', 'Pretrain', 'LabelEfficiency', 'Report', 'Claims', 'check', 'root', 'at_root',
-           'Profile', 'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest',
-           'room_digest']
+           'Parameters', 'PrepareData', 'Pretrain', 'Labelled', 'Tuned', 'LabelEfficiency', 'FusionVariants',
+           'Robustness', 'Slides', 'Report', 'Claims', 'FusionReport', 'check', 'root', 'at_root', 'Profile',
+           'load_profile', 'prefixed', 'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
 
 # %% ../nbs/14_config.ipynb #c7d6182f
 import ast, hashlib, json, yaml
@@ -24,7 +24,7 @@ Rate = Annotated[float, Field(gt=0)]
 Dataset = Literal['simulated','eurosat-rgb','eurosat-ms','bigearthnet-v1','bigearthnet-v2']
 Split = Literal['random','published']
 Source = Literal['S1','S2','S1+S2','RGB']
-Initialisation = Literal['scratch','imagenet','imagenet-fair','ssl','random','prior','statistics']
+Initialisation = Literal['scratch','imagenet','imagenet-fair','standin','standin-fair','ssl','random','prior','statistics']
 Strategy = Literal['scratch','TL','FT','floor']
 
 # %% ../nbs/14_config.ipynb #7cebc425
@@ -72,32 +72,61 @@ class Pretrain(Parameters):
     seed:Natural # Of weights, order and views
 
 # %% ../nbs/14_config.ipynb #1fc04aa2
-class LabelEfficiency(Parameters):
-    "Any part of the grid initialisation x strategy x fraction x seed, for one source and one split."
+class Labelled(Parameters):
+    "What everything trained on labels needs."
     store:str # Folder of the store
     split:str # Parquet file of the split
     split_label:str # What records call it
     labels:str # Folder of the label fractions
     out:str # Folder of records and predictions
-    cache:str # Folder of cached embeddings
-    source:Source # What the model sees
-    sensors:list[str] # Keys in `SENSORS`, one for each part of the source
-    encoders:dict[str,str] # Sensor -> file of its pre-trained encoder; {} where no arm is 'ssl'
-    arms:list[list[str]] # [initialisation, strategy] pairs to run
+    encoders:dict[str,str] # Sensor -> file of its pre-trained encoder; {} where none is asked for
     fractions:list[Percent] # Labels used, percent of the training part
-    seeds:list[Natural] # For TL and the floors
-    tuned_seeds:list[Natural] # For FT and scratch
+    seeds:list[Natural] # Each draws its own labels; for TL and the floors
     stem:Literal['imagenet','patch','small'] # Of the encoders that are not loaded
+    ft_view_size:Positive # Side of a training view, and of the windows of encoders that are not loaded, in pixels
+    bootstrap:Natural # Resamples for the intervals
+
+class Tuned(Labelled):
+    "And what training a whole classifier needs."
+    tuned_seeds:list[Natural] # For FT and scratch
     ft_epochs:Rate # Passes over the labelled patches ...
     ft_min_steps:Positive # ... no fewer steps than this
     ft_max_steps:Positive # ... no more than this
     ft_batch_size:Positive # Patches a step
     ft_lr:Rate # Learning rate of fine-tuning
     scratch_lr:Rate # Learning rate from scratch
-    ft_view_size:Positive # Side of a training view in pixels
     ft_area:list[Share] # Range of the crop's share of the patch
     stop_patches:Positive # Validation patches that decide when to stop
-    bootstrap:Natural # Resamples for the intervals
+
+# %% ../nbs/14_config.ipynb #88512a7c
+class LabelEfficiency(Tuned):
+    "Any part of the grid initialisation x strategy x fraction x seed, for one source and one split."
+    cache:str # Folder of cached embeddings
+    source:Source # What the model sees
+    sensors:list[str] # Keys in `SENSORS`, one for each part of the source
+    arms:list[list[str]] # [initialisation, strategy] pairs to run
+
+# %% ../nbs/14_config.ipynb #40975845
+class FusionVariants(Tuned):
+    "The talk's seven fusion experiments, with candidates for the three that it does not define."
+    variants:str # CSV of their definitions, see `load_variants`
+    stands_for:dict[str,str] # Sensor that the definitions name -> sensor used in its place, such as S1 -> S1dB
+
+# %% ../nbs/14_config.ipynb #185cc746
+class Robustness(Labelled):
+    "What is left under clouds, and when a sensor is missing."
+    cache:str # Folder of cached embeddings
+    sensors:dict[str,str] # 'S1' and 'S2' -> key in `SENSORS`
+    initialisation:Initialisation # Of the frozen encoders
+    coverages:list[Annotated[float, Field(ge=0, le=100)]] # Simulated clouds over each test patch, percent; 0 is among them
+
+# %% ../nbs/14_config.ipynb #67fa2373
+class Slides(Parameters):
+    "Every slide of the talk beside what a profile's runs gave."
+    profile:str # Name, for titles
+    figures:str # Folder of the tables that the other notebooks wrote
+    talk:str # Folder of the talk's numbers
+    facts:dict[str,str|int|float] # What the runs were: data, budget, split, metric; keys as in `referee.TALK`
 
 # %% ../nbs/14_config.ipynb #50ee33da
 class Report(Parameters):
@@ -120,6 +149,18 @@ class Claims(Parameters):
     resamples:Positive # Of the test patches, for the intervals
     low:Percent # Where the low-label regime ends, percent of the labels
     margin:Rate # Differences within it are "very close"
+
+# %% ../nbs/14_config.ipynb #86ae17e9
+class FusionReport(Parameters):
+    "Tables and figures of fusion from records."
+    profile:str # Name, for titles
+    variants:str # Folder of records of the fusion variants, predictions beside them
+    robustness:str # Folder of records of robustness, predictions beside them
+    store:str # Folder of the store, for the labels of the predicted patches
+    talk:str # Folder of the talk's numbers
+    out:str # Folder of figures
+    metric:Literal['micro_ap','macro_ap'] # What is drawn
+    resamples:Positive # Of the test patches, for the intervals
 
 # %% ../nbs/14_config.ipynb #10e6ea17
 OWN = {'In','Out','exit','quit','open','get_ipython'} # IPython's
@@ -193,6 +234,8 @@ class Profile(Parameters):
     bootstrap:Natural = 200 # Resamples for the intervals
     metric:Literal['micro_ap','macro_ap','accuracy'] # What is drawn
     cut:list[Literal['source','arm']] # How finely label efficiency is cut into notebooks
+    robust_fractions:list[Percent] = [] # Labels used by fusion variants and under clouds, on the first split, percent; of `fractions`; [] for neither
+    coverages:list[Annotated[float, Field(ge=0, le=100)]] = [0.,10.,25.,50.,75.,100.] # Simulated clouds over each test patch, percent
 
 # %% ../nbs/14_config.ipynb #715eec5f
 def load_profile(

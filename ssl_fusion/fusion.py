@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['SOURCES', 'FUSIONS', 'GROUPS', 'VARIANT', 'patches', 'Concat', 'stacked', 'Early', 'Classifier', 'fill', 'present',
            'encoded', 'branches', 'EarlyOrMean', 'ConcatOrToken', 'average', 'same_width', 'Sum', 'Gated',
-           'CrossAttention', 'Mid', 'average_logits', 'average_probabilities', 'Late', 'ModalityDropout',
-           'load_variants', 'build_variant']
+           'over_windows', 'CrossAttention', 'Mid', 'average_logits', 'average_probabilities', 'Late',
+           'ModalityDropout', 'load_variants', 'build_variant']
 
 # %% ../nbs/09_fusion.ipynb #511d2425
 import copy, pandas as pd, torch
 from torch import Tensor, nn
 from .sensors import RESOLUTION, S2_BANDS, SENSORS, Sensor
-from .encoders import Encoder
+from .encoders import Encoder, windows
 
 # %% ../nbs/09_fusion.ipynb #00390070
 SOURCES = { # Name in records and figures -> sources of the sensors
@@ -212,6 +212,19 @@ class Gated(Sum):
         weights = self.gate(z.flatten(1)).view_as(z).masked_fill(~there[...,None], -torch.inf).softmax(1)
         return (weights*z).sum(1)
 
+# %% ../nbs/09_fusion.ipynb #d2dece60
+def over_windows(
+    trunk, # A batch from `fill` to embeddings, `(n,dim)`
+    batch:dict, # From `fill`
+    encoders, # Sensor name -> its `Encoder`
+)->Tensor: # `(n,dim)`
+    "A trunk's embeddings of the windows of its encoders, averaged."
+    size,side = next(iter(encoders.values())).window,max(next(iter(batch.values())).shape[-2:])
+    if not size or side<=size: return trunk(batch)
+    cut = {k: windows(x, size) for k,x in batch.items()}
+    views = [dict(zip(cut, v)) for v in zip(*cut.values())]
+    return sum(map(trunk, views))/len(views)
+
 # %% ../nbs/09_fusion.ipynb #f72c6837
 class CrossAttention(Sum):
     "The last maps, each asking the others."
@@ -228,7 +241,13 @@ class CrossAttention(Sum):
         batch:dict, # Sensor name -> patches in `[0,1]`, `(n,c,h,w)`; NaN or no sensor where absent
     )->Tensor: # Embeddings, `(n,dim)`
         "Mean over cells and sensors of what each cell is and what it found."
-        there = present(batch := fill(batch, self.sensors))
+        return over_windows(self.found, fill(batch, self.sensors), self.encoders)
+
+    def found(self,
+        batch:dict, # From `fill`
+    )->Tensor: # Embeddings, `(n,dim)`
+        "The same, of one window."
+        there = present(batch)
         maps = branches({k: e.features for k,e in self.encoders.items()}, batch, there)
         cells = maps.flatten(3).transpose(2, 3) # (n,sensors,cells,dim)
         z = torch.stack([self.ask(cells, there, i) for i in range(len(self.sensors))], 1)
@@ -266,7 +285,13 @@ class Mid(Sum):
         batch:dict, # Sensor name -> patches in `[0,1]`, `(n,c,h,w)`; NaN or no sensor where absent
     )->Tensor: # Embeddings, `(n,dim)`
         "Own stages, mean of the maps that are there, shared stages."
-        there = present(batch := fill(batch, self.sensors))
+        return over_windows(self.met, fill(batch, self.sensors), self.encoders)
+
+    def met(self,
+        batch:dict, # From `fill`
+    )->Tensor: # Embeddings, `(n,dim)`
+        "The same, of one window."
+        there = present(batch)
         maps = average(branches({k: e.features for k,e in self.encoders.items()}, batch, there), there)
         return self.shared(maps).mean((2,3))
 

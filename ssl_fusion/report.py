@@ -46,6 +46,10 @@ STRATEGIES = {s.label: s for s in (
     Strategy('imagenet', 'FT', 'ImageNet (FT)', '#0072B2', 's'),
     Strategy('imagenet-fair', 'TL', 'ImageNet, fair (TL)', '#CC79A7', '^'),
     Strategy('imagenet-fair', 'FT', 'ImageNet, fair (FT)', '#009E73', 'v'),
+    Strategy('standin', 'TL', 'ImageNet, EfficientNet-Lite0 (TL)', '#44AA99', 'P'),
+    Strategy('standin', 'FT', 'ImageNet, EfficientNet-Lite0 (FT)', '#117733', 'D'),
+    Strategy('standin-fair', 'TL', 'ImageNet, EfficientNet-Lite0, fair (TL)', '#AA4499', '>'),
+    Strategy('standin-fair', 'FT', 'ImageNet, EfficientNet-Lite0, fair (FT)', '#661100', '<'),
     Strategy('ssl', 'TL', 'SSL (TL)', '#E69F00', 'o'),
     Strategy('ssl', 'FT', 'SSL (FT)', '#D55E00', 's'))}
 FLOORS = {s.label: s for s in (
@@ -107,7 +111,9 @@ def scored(
     metric:str, # Such as 'micro_ap'
 )->pd.DataFrame: # Those that have it, `strategy` as in the figures
     "The runs that have a metric."
-    if metric not in records: raise ValueError(f'no record has the metric {metric!r}; there are {[m for m in METRIC_LABELS if m in records]}')
+    ran = records.status=='ok'
+    if metric not in records and ran.any(): raise ValueError(f'no record has the metric {metric!r}; there are {[m for m in METRIC_LABELS if m in records]}')
+    records = records if metric in records else records.assign(**{metric: np.nan}) # Where nothing was run
     return records.assign(strategy=strategy_labels(records))[records.status=='ok'].dropna(subset=metric)
 
 # %% ../nbs/15_report.ipynb #9dd210a7

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['PARTS', 'NAMES', 'BEACH', 'SALT_MARSH', 'LAKE', 'SEA', 'OPEN_LAND', 'MATERIALS', 'COVERS', 'COVER', 'RECIPES', 'DAYS',
            'SEASONS', 'LENGTH', 'WIDTH', 'WARP', 'EDGES', 'ROWS', 'DOTS', 'OVERLAY', 'CHOICES', 'OBJECTS',
-           'LABEL_SHARE', 'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'HAZE', 'LOOKS', 'SPECKLE_SIZE', 'OPEN_WATER',
-           'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'TILES', 'stream', 'bumps', 'smooth_noise', 'land_facts', 'affinity',
-           'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour', 'waters', 'scramble', 'divide',
-           'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels', 'growth', 'sunlight', 'observe_s2',
-           'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds', 'Acquisition', 'acquisition',
-           'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff', 'write_json', 'write_patch',
-           'write_scene', 'claim', 'simulate']
+           'LABEL_SHARE', 'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'S2_FURTHER', 'HAZE', 'LOOKS', 'SPECKLE_SIZE',
+           'OPEN_WATER', 'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'TILES', 'stream', 'bumps', 'smooth_noise', 'land_facts',
+           'affinity', 'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour', 'waters', 'scramble',
+           'divide', 'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels', 'growth', 'sunlight',
+           'observe_s2', 'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds', 'Acquisition',
+           'acquisition', 'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff', 'write_json',
+           'write_patch', 'coarsened', 'write_scene', 'claim', 'simulate']
 
 # %% ../nbs/03_simulate.ipynb #4c949d24
 import io, json, os, re, struct
@@ -26,7 +26,7 @@ from rasterio.transform import from_origin
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from typing import NamedTuple
 from . import __version__
-from .sensors import S1_BANDS, to_decibel
+from .sensors import RESOLUTION, S1_BANDS, S2_BANDS, to_decibel
 from .labels import CLASSES_19, SHORT_19, class_names
 from .archives import V2_TABLES, cooccurrence, label_counts
 
@@ -124,7 +124,28 @@ rock      10.0  13.0  15.5  22.0  -10.0  -17.5
 roofs      9.5  11.0  12.5  20.0   -6.0  -13.0
 concrete  17.0  19.0  20.0  26.0   -4.5  -13.5
 tarmac     8.0   9.5  10.5  15.0  -10.0  -17.5
-''')
+''').join(table('''
+material   B01   B05   B06   B07   B8A   B09   B11   B12
+soil       6.0  15.0  17.0  18.5  21.5  22.0  28.0  24.0
+stubble    6.0  17.0  20.0  22.0  29.0  29.0  33.0  24.0
+crop       2.5   8.5  30.0  39.0  46.0  45.0  21.0  10.0
+grass      2.7   9.5  28.0  35.0  42.0  41.0  23.0  12.0
+straw      5.0  14.0  18.0  21.0  28.0  28.0  32.0  24.0
+leaves     1.9   7.0  26.0  33.0  38.0  37.0  18.0   8.0
+twigs      3.0   8.0  11.0  13.0  18.0  18.0  20.0  13.0
+needles    1.5   4.5  14.0  18.0  22.5  22.0  10.5   5.0
+heath      2.7   8.0  13.0  16.0  22.0  22.0  21.0  14.0
+scrub      2.4   7.5  19.0  24.0  29.0  28.0  18.0   9.5
+reeds      2.6   8.0  18.0  23.0  28.0  28.0  19.0  10.0
+peat       3.0   7.0   8.5   9.5  11.5  11.0  13.0   9.0
+water      3.0   2.2   1.4   1.3   1.1   0.9   0.6   0.4
+brine      2.8   1.3   0.9   0.9   0.7   0.6   0.4   0.3
+sand      14.0  30.0  32.0  33.5  36.5  36.0  42.0  38.0
+rock       9.0  17.0  19.0  20.5  22.5  22.0  24.0  20.0
+roofs      8.5  14.0  16.0  18.0  21.0  21.0  24.0  22.0
+concrete  15.0  21.0  23.0  24.5  27.0  27.0  29.0  27.0
+tarmac     7.5  11.5  13.0  14.0  15.5  15.5  17.5  16.0
+'''))
 
 # %% ../nbs/03_simulate.ipynb #84235ae9
 COVERS = table('''
@@ -368,7 +389,8 @@ def patch_labels(
 # %% ../nbs/03_simulate.ipynb #98cbef55
 S2_SIMULATED = 'B02','B03','B04','B08'
 GRAIN,CLUTTER = (COVERS[c].to_numpy(np.float32) for c in ('grain','clutter'))
-HAZE = np.array([.009,.0065,.0045,.002], np.float32) # Reflectance of haze in these bands
+S2_FURTHER = tuple(b for b in S2_BANDS if b not in S2_SIMULATED)
+HAZE = dict(B02=.009, B03=.0065, B04=.0045, B08=.002, B01=.0105, B05=.004, B06=.0035, B07=.003, B8A=.002, B09=.0015, B11=.0005, B12=.0003) # Its reflectance
 
 def growth(
     land:Landscape,
@@ -392,20 +414,27 @@ def observe_s2(
     land:Landscape,
     day:float, # Day of the year
     rng:np.random.Generator,
-)->np.ndarray: # `(4,h,w)` uint16, reflectance x 10,000
-    "The landscape through a clear sky, in the bands `S2_SIMULATED`."
-    shape,cover = land.classes.shape,land.covers.astype(int)
+    bands=S2_SIMULATED, # Or all of `S2_SIMULATED+S2_FURTHER`, in any order
+)->np.ndarray: # `(c,h,w)` uint16, reflectance x 10,000
+    "The landscape through a clear sky, every band at 10 m."
+    shape,cover,four,more = land.classes.shape,land.covers.astype(int),len(S2_SIMULATED),len(S2_FURTHER)
     normal = lambda *shape: rng.standard_normal(shape, np.float32)
     g = growth(land, day)
-    low,high = ends(S2_SIMULATED)/100*np.exp(.1*normal(2,1,len(COVERS))+.03*normal(2,4,len(COVERS)))
-    tone = np.exp(np.array([.14,.04,.04,.04,.05], np.float32)[:,None]*normal(5,OBJECTS)) # All bands, then each
-    light = tone[0][land.objects]*np.exp(GRAIN[cover]*normal(*shape)+.06*smooth_noise(shape, 10, rng))*sunlight(land.height, day)
-    gain,haze = np.exp(.06*normal()+.02*normal(4)),HAZE*rng.gamma(1.2, .8)
+    cast,own = .1*normal(2,1,len(COVERS)),.03*normal(2,four,len(COVERS))
+    tone = np.array([.14,.04,.04,.04,.05], np.float32)[:,None]*normal(1+four,OBJECTS) # All bands, then each
+    light = np.exp(tone[0])[land.objects]*np.exp(GRAIN[cover]*normal(*shape)+.06*smooth_noise(shape, 10, rng))*sunlight(land.height, day)
+    common,gain = .06*normal(),.02*normal(four)
+    thickness = rng.gamma(1.2, .8)
     mist,glint = np.exp(.3*smooth_noise(shape, 100, rng)),.0015*normal(*shape)
-    x = np.empty((4,*shape), np.uint16)
-    for b in range(4):
-        r = (low[b][cover]+(high[b]-low[b])[cover]*g)*light*tone[b+1][land.objects]
-        x[b] = (10000*(gain[b]*gaussian_filter(r, .55, truncate=2)+haze[b]*mist+glint)).clip(1, 16000)
+    if set(bands)-set(S2_SIMULATED): # Drawn last, so that they change nothing in the four
+        own,tone,gain = (np.concatenate(pair, axis) for pair,axis in (((own, .03*normal(2,more,len(COVERS))), 1), ((tone, .04*normal(more,OBJECTS)), 0), ((gain, .02*normal(more)), 0)))
+    gain,x = np.exp(common+gain),np.empty((len(bands),*shape), np.uint16)
+    for i,band in enumerate(bands):
+        b = (S2_SIMULATED+S2_FURTHER).index(band)
+        low,high = ends((band,))[:,0]/100*np.exp(cast[:,0]+own[:,b])
+        r = (low[cover]+(high-low)[cover]*g)*light*np.exp(tone[b+1])[land.objects]
+        haze = np.float32(HAZE[band])*thickness
+        x[i] = (10000*(gain[b]*gaussian_filter(r, .55, truncate=2)+haze*mist+glint)).clip(1, 16000)
     return x
 
 # %% ../nbs/03_simulate.ipynb #e540bfc5
@@ -534,18 +563,19 @@ def cloud_over(
     share:float, # Share of patches with clouds
     size:int, # Side of a patch
     rng:np.random.Generator,
+    bands=S2_SIMULATED, # Names of the bands of `s2`
 )->tuple: # The scene under clouds, and which patches have cloud or shadow
     "Clouds over about a share of a scene's patches."
     field = cloud_field(s2.shape[1:], 3*size, rng)
     opacity,shadow = veil(field, np.quantile(field[:-REACH,:-REACH], 1-share**1.5), rng)
-    return under(s2, opacity, shadow),(cut(np.maximum(opacity, shadow), size)>.1).mean((1,2))>.05
+    return under(s2, opacity, shadow, bands),(cut(np.maximum(opacity, shadow), size)>.1).mean((1,2))>.05
 
 # %% ../nbs/03_simulate.ipynb #df42bf17
 class Scene(NamedTuple):
     "The patches of a scene, row by row."
     acquisition:Acquisition
     s1:np.ndarray # `(n,2,size,size)` float32, decibels
-    s2:np.ndarray # `(n,4,size,size)` uint16
+    s2:np.ndarray # `(n,c,size,size)` uint16, every band at 10 m
     labels:np.ndarray # `(n,19)` uint8
     cloudy:np.ndarray # `(n,)` bool, cloud or shadow
 
@@ -556,26 +586,28 @@ def simulate_scene(
     grid=(6,6), # Patches down and across
     size:int=64, # Side of a patch in pixels
     cloudy:float=.1, # Share of patches with clouds, on average over scenes
+    bands=S2_SIMULATED, # Of S2
 )->Scene:
     "Draw a landscape, look at it with both sensors, and cut it into patches."
     acq = acquisition(seed, scene)
     land = landscape(seed, scene, [g*size for g in grid], size)
-    s1,s2 = observe_s1(land, acq.day, stream(seed, scene, 'S1')),observe_s2(land, acq.day, stream(seed, scene, 'S2'))
+    s1,s2 = observe_s1(land, acq.day, stream(seed, scene, 'S1')),observe_s2(land, acq.day, stream(seed, scene, 'S2'), bands)
     rng,share = stream(seed, scene, 'clouds'),max(1/3, cloudy)
-    s2,flags = cloud_over(s2, share*(rng.random()<cloudy/share), size, rng)
+    s2,flags = cloud_over(s2, share*(rng.random()<cloudy/share), size, rng, bands)
     return Scene(acq, cut(s1, size), cut(s2, size), patch_labels(land.classes, size), flags)
 
 # %% ../nbs/03_simulate.ipynb #c5a408ee
 @cache
 def geotiff(
-    size:int, # Side in pixels of 10 m
+    size:int, # Side in pixels
     dtype:str, # 'uint16' or 'float32'
     epsg:int, # Coordinate system
+    pixel:int, # Its side in metres
 )->tuple: # The file up to its pixels, and where in it the corner stands
     "The head that all single-band GeoTIFFs of one kind share."
     pixels,corner = np.arange(size*size).astype(dtype),(123457.,765431.)
     with MemoryFile() as m:
-        with m.open(driver='GTiff', width=size, height=size, count=1, dtype=dtype, crs=f'EPSG:{epsg}', transform=from_origin(*corner, 10, 10)) as f:
+        with m.open(driver='GTiff', width=size, height=size, count=1, dtype=dtype, crs=f'EPSG:{epsg}', transform=from_origin(*corner, pixel, pixel)) as f:
             f.write(pixels.reshape(1, size, size))
         file = m.read()
     if not file.endswith(pixels.tobytes()) or file.count(struct.pack('<2d', *corner))!=1: raise RuntimeError('this GDAL lays GeoTIFFs out in an unknown way')
@@ -587,9 +619,10 @@ def write_geotiff(
     x:np.ndarray, # `(size,size)`, uint16 or float32
     epsg:int, # Coordinate system
     corner:tuple, # Easting and northing of the upper left corner in metres
+    pixel:int=10, # Side of a pixel in metres
 ):
     "Write one band, uncompressed."
-    head,at = geotiff(len(x), x.dtype.name, epsg)
+    head,at = geotiff(len(x), x.dtype.name, epsg, pixel)
     with open(path, 'wb') as f: f.write(head[:at]+struct.pack('<2d', *corner)+head[at+16:]+x.tobytes())
 
 # %% ../nbs/03_simulate.ipynb #b7852ce7
@@ -606,12 +639,19 @@ def write_json(
 def write_patch(
     folder:str, # Folder of the patch; it is made
     bands, # Band names
-    x:np.ndarray, # `(bands,size,size)`
+    x:np.ndarray, # `(bands,size,size)` at 10 m
     *place, # Coordinate system and corner, see `write_geotiff`
 ):
-    "Write the bands of a patch as BigEarthNet v2 does."
+    "Write the bands of a patch as BigEarthNet v2 does, each at its own resolution."
     os.makedirs(folder, exist_ok=True)
-    for b,band in zip(bands, x): write_geotiff(f'{folder}/{os.path.basename(folder)}_{b}.tif', band, *place)
+    for b,band in zip(bands, x): write_geotiff(f'{folder}/{os.path.basename(folder)}_{b}.tif', coarsened(band, RESOLUTION[b]//10), *place, RESOLUTION[b])
+
+def coarsened(
+    x:np.ndarray, # `(size,size)`
+    k:int, # Pixels to average along each axis; divides the size
+)->np.ndarray: # `(size/k,size/k)`, same type
+    "Means of `k` x `k` pixels."
+    return x if k==1 else x.reshape(len(x)//k, k, -1, k).mean((1,3)).astype(x.dtype)
 
 # %% ../nbs/03_simulate.ipynb #8b8d91d5
 def write_scene(
@@ -627,7 +667,7 @@ def write_scene(
         row,col = divmod(i, parameters['grid'][1])
         p2,p1 = f'{acq.s2}_{col}_{row}',f'{acq.s1}_{acq.tile}_{col}_{row}'
         place = int(tile.epsg),(tile.ulx+side*col, tile.uly-side*row)
-        write_patch(f'{root}/BigEarthNet-S2/{acq.s2}/{p2}', S2_SIMULATED, s2[i], *place)
+        write_patch(f'{root}/BigEarthNet-S2/{acq.s2}/{p2}', parameters.get('bands', S2_SIMULATED), s2[i], *place)
         write_patch(f'{root}/BigEarthNet-S1/{acq.s1}/{p1}', S1_BANDS, s1[i], *place)
         patches.append(dict(patch_id=p2, labels=sorted(class_names(labels[i], CLASSES_19)), split=acq.split, country=tile.country,
             s1_name=p1, s2v1_name=re.sub('_N9999.*_T.....', '', p2), contains_seasonal_snow=False, contains_cloud_or_shadow=bool(cloudy[i])))
@@ -655,13 +695,16 @@ def simulate(
     size:int=64, # Side of a patch in pixels
     seed:int=0, # Another seed, other landscapes
     cloudy:float=.1, # Share of patches with clouds, on average over scenes
+    bands=S2_SIMULATED, # Of S2: these four, or all of `S2_SIMULATED+S2_FURTHER`
     workers:int=1, # Processes
 )->Path: # `root`
     "Write a simulated archive in the format of BigEarthNet v2; scenes that are there are kept."
     root,scenes = Path(root),list(range(scenes) if isinstance(scenes, int) else scenes)
+    if odd := set(bands)-set(S2_SIMULATED+S2_FURTHER): raise ValueError(f'bands: unknown {sorted(odd)}, known are {S2_SIMULATED+S2_FURTHER}')
+    if odd := [b for b in bands if 10*size%RESOLUTION[b]]: raise ValueError(f'size: {size} pixels of 10 m are no whole number of pixels of band(s) {odd}; a multiple of 6 is')
     parameters = dict(grid=grid, size=size, seed=seed, cloudy=cloudy)
-    claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=S2_SIMULATED)|parameters)
-    parallel(write_scene, scenes, root=root, **parameters, n_workers=workers if workers>1 else 0)
+    claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=tuple(bands))|parameters)
+    parallel(write_scene, scenes, root=root, bands=tuple(bands), **parameters, n_workers=workers if workers>1 else 0)
     patches = pd.DataFrame([p for s in scenes for p in json.loads((root/'scenes'/f'{s}.json').read_text())])
     for name,flagged in zip(V2_TABLES[::-1], (True,False)): # The main table last: without it there is no archive
         patches[patches.contains_cloud_or_shadow==flagged].to_parquet(root/name, index=False)

@@ -62,9 +62,21 @@ def test_smoke_ends_in_figures_with_their_tables(smoke):
     ran = table[table.status=='ok']
     assert {'SSL (TL)','SSL (FT)','Scratch','class prior'}<=set(ran.strategy) and ran['mean'].between(0, 1).all()
 
+def test_smoke_ends_in_the_slide_on_fusion(smoke):
+    figures = smoke/'figures/smoke'
+    tables = {name: pd.read_csv(figures/f'{name}.csv') for name in ('fusion_variants','clouds_and_shadows','coverage','missing_sensor')}
+    for name in tables: assert 'SIMULATED' in (figures/f'{name}.svg').read_text()
+    variants = tables['fusion_variants'].set_index('model')
+    assert set(variants.index.str[:2].str.strip())=={'a','b','c','d','e1','e2','e3'} and set(variants.fraction)=={10,100}
+    assert (variants.loc[['a','b','c','d','e3 initialisation','e1 bands','e1 fusion','e2 fusion','e3 fusion']].status=='ok').all()
+    assert variants.loc['e2 bands'].reason.str.contains('no S2 band B01').all() # Nothing is made up for what the store lacks
+    assert set(tables['coverage'].special.fillna(''))=={'','met clouds','S1 shuffled'} and set(tables['missing_sensor'].condition.fillna(''))=={'','S1 absent','S2 absent'}
+    text = (figures/'notebooks/09_slides.ipynb').read_text()
+    assert 'The patches are simulated' in text and 'Of 6 pairs of variants' in text
+
 def test_kept_notebooks_hold_their_parameters_and_no_paths(smoke):
     kept = sorted((smoke/'figures/smoke/notebooks').glob('*.ipynb'))
-    assert len(kept)==1+2+3+1+1
+    assert len(kept)==1+2+3+1+1+4
     for path in kept:
         text = path.read_text()
         assert 'injected-parameters' in text and '"papermill"' not in text and str(smoke) not in text
@@ -79,9 +91,10 @@ def test_saving_a_notebook_runs_nothing(smoke):
     assert planned(smoke)==set()
 
 @pytest.mark.parametrize('change,runs', [
-    (dict(metric='macro_ap'), 'report claims'),
-    (dict(ft_lr=1e-3), 'label_efficiency report claims'),
-    (dict(pretrain_lr=2e-3), 'pretrain label_efficiency report claims')], ids=str)
+    (dict(metric='macro_ap'), 'report claims fusion_report slides'),
+    (dict(coverages=[0.,40.]), 'robustness fusion_report slides'),
+    (dict(scratch_lr=2e-3), 'label_efficiency fusion_variants report claims fusion_report slides'),
+    (dict(pretrain_lr=2e-3), 'pretrain label_efficiency fusion_variants robustness report claims fusion_report slides')], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
     assert planned(smoke, **change)-{'all','keep_notebooks'}==set(runs.split())
 
