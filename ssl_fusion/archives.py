@@ -9,8 +9,9 @@ __all__ = ['PLACE', 'DATE', 'MONTHS', 'SEASONS', 'UNKNOWN', 'DTYPE', 'V2_TABLES'
            'v2_index', 'v2_folder', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders',
            'package_folder', 'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners',
            'add_lists', 'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files',
-           'eurosat_path', 'spatial_split', 'open_zip', 'image_array', 'read_image', 'open_eurosat', 'archives_at',
-           'open_archive', 'data_folder', 'read_facts', 'cooccurrence', 'class_counts', 'label_counts']
+           'eurosat_path', 'spatial_split', 'open_zip', 'image_array', 'read_image', 'open_eurosat', 'corner_of',
+           'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence', 'class_counts',
+           'label_counts']
 
 # %% ../nbs/02_archives.ipynb #86af07f0
 import io, json, os, re, shutil, tarfile, zlib
@@ -27,7 +28,7 @@ from pathlib import Path
 from PIL import Image
 from rasterio.env import ensure_env
 from rasterio.errors import RasterioIOError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from typing import Callable, NamedTuple
 from zipfile import BadZipFile, ZipFile
 from .faults import READING, BadInput, Fault, fault_of, fault_report, index_faults
@@ -534,6 +535,28 @@ def open_eurosat(
     index = patch_index(pd.DataFrame(dict(patch_id=ids, labels=[[c] for c in classes], split=[split.get(i, '') for i in ids])))
     reader = partial(read_image, path, names[0].removesuffix(f'{classes[0]}/{ids[0]}.{edition.suffix}'), edition)
     return Archive(name, path, EUROSAT_CLASSES, 'multiclass', {edition.source:edition.bands}, 64, index, 'spatial', reader)
+
+# %% ../nbs/02_archives.ipynb #0edf22d4
+def corner_of(
+    path:Path, # Zip or folder
+    name:str, # Of a GeoTIFF within it
+)->tuple: # Coordinate system, easting and northing of the upper left corner; 0, NaN, NaN if the file cannot be read or does not say
+    "Where a patch of EuroSAT lies."
+    try:
+        content = (path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name)
+        with MemoryFile(content) as m, m.open() as f: return f.crs.to_epsg() or 0,f.transform.c,f.transform.f
+    except (OSError, AttributeError, BadZipFile, RasterioIOError, zlib.error): return 0,np.nan,np.nan
+
+def located(
+    archive:Archive, # From `open_eurosat`, of all bands
+)->Archive: # With `scene`, `row` and `col` of every patch; -1 where one is not known
+    "EuroSAT with the places of its patches, in widths of a patch, one scene a coordinate system."
+    path,folder,edition = archive.reader.args
+    if edition.suffix!='tif': raise ValueError(f'{archive.name}: its images do not say where they are, those of eurosat-ms do')
+    with quick_reading(): corners = [corner_of(path, f'{folder}{r.labels[0]}/{r.patch_id}.tif') for r in archive.index.itertuples()]
+    epsg,x,y = map(np.array, zip(*corners))
+    steps = lambda d: pd.Series(d).groupby(epsg).transform(lambda v: (v-v.min())//640).fillna(-1).astype(int).to_numpy()
+    return replace(archive, index=archive.index.assign(scene=[f'EPSG:{e}' if e else '' for e in epsg], row=steps(-y), col=steps(x)))
 
 # %% ../nbs/02_archives.ipynb #e7108926
 UNFINISHED = 'unfinished-download.txt' # Lies in the folder of a dataset while it is downloaded and unpacked

@@ -12,7 +12,7 @@ __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_s
 import hashlib, json, numpy as np, os, torch
 from dataclasses import dataclass
 from pathlib import Path
-from .archives import Archive, archives_at, open_archive
+from .archives import Archive, archives_at, located, open_archive
 from .augment import Views, views_for
 from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
 from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
@@ -50,7 +50,8 @@ def obtain_archive(
         bands,name = (S2_BANDS,f'{name}_12bands') if more else (S2_SIMULATED,name)
         return open_archive(simulate(at_root('data/archives')/name, cfg.scenes, tuple(cfg.grid), cfg.patch_size, cfg.archive_seed, bands=bands, workers=cfg.workers))
     folder = at_root(cfg.data_folder or os.environ.get('SSL_FUSION_DATA') or 'data/archives')
-    return find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')), cfg.dataset)
+    archive = find_archive(cfg.dataset, folder) or open_archive(get(cfg.dataset, at_root('data/archives')), cfg.dataset)
+    return located(archive) if cfg.dataset=='eurosat-ms' else archive
 
 # %% ../nbs/16_experiments.ipynb #df7e797b
 def split_label(

@@ -62,7 +62,7 @@ def leakage(
     place = (pd.factorize(index.scene)[0]*(row.max()+1)+row)*width+col
     train,test = (place[(split==s).to_numpy()] for s in ('train','test'))
     if not len(test): raise ValueError(f"leakage needs test patches, this split has only {sorted(set(split))}")
-    steps = [r*width+c for r in (-1,0,1) for c in (-1,0,1) if r or c]
+    steps = [r*width+c for r in (-1,0,1) for c in (-1,0,1)]
     return float(np.isin(test[:,None]+steps, train).any(1).mean())
 
 # %% ../nbs/05_splits.ipynb #78251bc6
