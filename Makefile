@@ -73,7 +73,7 @@ test: environment ## run every test
 	"$(PY)" -m pytest
 
 lab: environment ## open the notebooks in JupyterLab
-	"$(PY)" -m jupyter lab $(LAB) nbs/index.ipynb
+	"$(PY)" -m jupyter lab --LabApp.default_url=/lab/tree/nbs/index.ipynb $(LAB)
 
 docs: environment ## build the site from what is committed, offline: notebooks, reference, results
 	"$(PY)" tools/docs.py --out "$(SITE)"

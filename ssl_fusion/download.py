@@ -523,5 +523,4 @@ def main(
     except (OSError, ValueError, ModuleNotFoundError) as e: sys.exit(f'\n{e}')
 
 # %% ../nbs/02a_download.ipynb #1ba497ad
-#| eval: false
-if __name__=='__main__': main()
+if __name__=='__main__' and '__file__' in globals(): main() # Not in a notebook

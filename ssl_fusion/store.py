@@ -424,7 +424,7 @@ def open_finished(
     out:Path, # Folder of the store
     about:dict, # See `provenance`
     skip_bad:bool, # Whether patches may be missing
-)->'Store':
+): # `Store`
     "A store that is finished, if it is the one that is asked for."
     found = json.loads((out/'store.json').read_text())
     check_same(unsealed(found), about, out)
@@ -453,7 +453,7 @@ def write_store(
     workers:int=1, # Processes that read
     piece:int=64, # Patches read at a time
     skip_bad:bool=False, # Leave bad patches out, listed in `quarantine.csv`; default: refuse them, in one report
-)->'Store':
+): # `Store`
     "Write an archive as a store, or go on with it; one that is finished is only opened."
     out,archive = Path(out),sound(archive if rows is None else replace(archive, index=archive.index.iloc[rows], faults=()))
     about,faults = provenance(archive, sources),[f for f in archive.faults if f.source in ('',*sources)]

@@ -1,10 +1,10 @@
 "The site: every page is there, every link and image leads somewhere, nothing is asked of another machine."
-import ast, json, re, shutil, subprocess, sys
+import ast, json, os, re, shutil, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 import pytest
-from docs import Site, build, terminal
+from docs import Site, build, settings, terminal
 from reference import read_module
 
 for package in 'sphinx','myst_nb','pydata_sphinx_theme','sphinx_copybutton':
@@ -73,7 +73,7 @@ def test_every_figure_is_shown_with_its_table(site, pages, profile):
 
 def test_talk_stands_beside_ours(site, pages):
     "1 % of the labels from scratch: ours and the talk's, as in talk_and_ours.csv."
-    assert '0.652 / 0.573' in ' '.join(pages[site/'figures/eurosat_gpu/index.html'].texts)
+    assert '0.652\u00a0/ 0.573' in ' '.join(pages[site/'figures/eurosat_gpu/index.html'].texts)
 
 def test_nothing_is_loaded_from_elsewhere(site, pages):
     loads = {x for page in pages.values() for x in page.loads}
@@ -211,38 +211,48 @@ def test_figures_and_equations_are_numbered(small):
 
 PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
+# ---- elsewhere -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('path', [p for p in NOTEBOOKS if p.parent.name=='tutorials'], ids=str)
+def test_tutorial_opens_in_colab_and_on_binder(path):
+    cfg,(head,install) = settings(),[''.join(c['source']) for c in json.loads((ROOT/path).read_text(encoding='utf-8'))['cells'][:2]]
+    repository = cfg['git_url'].removeprefix('https://github.com/')
+    assert f'](https://colab.research.google.com/github/{repository}/blob/{cfg["branch"]}/{path})' in head
+    assert f'](https://mybinder.org/v2/gh/{repository}/{cfg["branch"]}?labpath={path})' in head
+    assert "if 'google.colab' in sys.modules:" in install and f'git+{cfg["git_url"]}' in install
+
+def test_binder_installs_the_project():
+    lines,cfg = (ROOT/'.binder/requirements.txt').read_text().splitlines(),settings()
+    assert '-e .' in lines and set(lines[lines.index('-e .')+1:]) <= set(cfg['dev_requirements'].split())
+    assert (ROOT/'.binder/runtime.txt').read_text().strip()==f'python-{cfg["min_python"]}'
+
+def test_nbdev_docs_goes_as_far_as_quarto(tmp_path):
+    "For those who have Quarto: everything that nbdev does before it, with a stand-in that makes the folder of the site."
+    for name in 'nbs','ssl_fusion','data/talk': shutil.copytree(ROOT/name, tmp_path/name)
+    for name in 'settings.ini','README.md': shutil.copyfile(ROOT/name, tmp_path/name)
+    quarto = tmp_path/'bin/quarto'
+    quarto.parent.mkdir()
+    quarto.write_text('#!/bin/sh\nmkdir -p _docs\n')
+    quarto.chmod(0o755)
+    run = subprocess.run([Path(sys.executable).with_name('nbdev_docs'), '--n_workers', '1'], cwd=tmp_path, capture_output=True, text=True,
+                         env=os.environ | dict(PATH=f'{quarto.parent}{os.pathsep}{os.environ["PATH"]}'))
+    assert run.returncode==0 and (tmp_path/'_docs').is_dir(), run.stderr
+    assert not [p for p in NOTEBOOKS if p.parts[0]=='nbs' and not (tmp_path/'_proc'/p.relative_to('nbs')).exists()]
+    shown = [c for c in json.loads((tmp_path/'_proc/08_losses.ipynb').read_text())['cells'] if 'show_doc(cross_correlation)' in ''.join(c['source'])]
+    assert 'Embeddings of view A' in str(shown[0]['outputs'])
+
 # ---- in a browser ----------------------------------------------------------------------------------------------------
 
-@pytest.fixture(scope='module')
-def browser():
-    "Chromium, as the system or Playwright has it."
-    api = pytest.importorskip('playwright.sync_api', reason='no Playwright: pip install playwright')
-    with api.sync_playwright() as p:
-        path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-        if not path and not Path(p.chromium.executable_path).exists(): pytest.skip('no Chromium: apt-get install chromium')
-        browser = p.chromium.launch(executable_path=path, args=['--no-sandbox','--disable-gpu'])
-        yield browser
-        browser.close()
-
-@pytest.fixture
-def tab(browser):
-    "A tab that remembers errors and requests."
-    tab = browser.new_page(viewport=dict(width=1400, height=900))
-    tab.set_default_timeout(120_000)
-    tab.said,tab.asked = [],[]
-    tab.on('console', lambda m: tab.said.append(m.text) if m.type=='error' else None)
-    tab.on('pageerror', lambda e: tab.said.append(str(e)))
-    tab.on('requestfailed', lambda r: tab.said.append(f'failed: {r.url}'))
-    tab.on('request', lambda r: tab.asked.append(r.url) if not r.url.startswith(('file:','data:','blob:')) else None)
-    yield tab
-    tab.close()
-
-@pytest.mark.parametrize('name', ['index','paper','nbs/08_losses','figures/eurosat_gpu/index'])
-def test_page_in_a_browser(tab, site, name):
-    tab.goto((site/f'{name}.html').as_uri())
-    assert not tab.said and not tab.asked
-    assert tab.evaluate("async () => { for (const i of document.images) i.loading = 'eager'; await Promise.all([...document.images].map(i => i.decode().catch(() => 0)));"
-                        " return [...document.images].filter(i => !i.naturalWidth).map(i => i.src) }")==[]
+def test_every_page_in_a_browser(tab, site, pages):
+    "Nothing said, asked or missing, and on a phone no page is wider than the screen."
+    tab.set_viewport_size(dict(width=390, height=844))
+    wrong = {}
+    for path in pages:
+        tab.goto(path.as_uri())
+        wide = tab.evaluate('document.documentElement.scrollWidth>document.documentElement.clientWidth')
+        if found := [*tab.said, *tab.asked, *tab.missing_images(), *['too wide']*wide]: wrong[str(path.relative_to(site))] = found
+        tab.said.clear(), tab.asked.clear()
+    assert not wrong
 
 def test_search_from_a_file(tab, site):
     tab.goto((site/'index.html').as_uri())
@@ -262,4 +272,9 @@ def test_light_dark_and_copying(tab, site):
     tab.emulate_media(color_scheme='light')
     tab.reload()
     assert tab.evaluate('getComputedStyle(document.body).backgroundColor')!=dark
-    assert tab.locator('button.copybtn').count()>=10
+    cell = tab.locator('div.highlight', has=tab.locator('button.copybtn')).first
+    cell.hover()
+    cell.locator('button.copybtn').click()
+    tab.keyboard.press('Control+k')
+    tab.keyboard.press('Control+v')
+    assert tab.locator('dialog input[type=search]').first.input_value()==' '.join(cell.locator('pre').inner_text().split('\n')).strip()

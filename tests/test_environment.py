@@ -63,7 +63,7 @@ def test_package_is_whole(built):
 
 def imported(source):
     "Top-level names of what Python source imports from elsewhere."
-    nodes = list(ast.walk(ast.parse(re.sub(r'^\s*[%!].*', '', source, flags=re.M))))
+    nodes = list(ast.walk(ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', source, flags=re.M))))
     names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.level==0}
     return {n.split('.')[0] for n in names}-set(sys.stdlib_module_names)-{'ssl_fusion'}

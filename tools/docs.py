@@ -245,13 +245,17 @@ class Site:
     def figures(self, profile):
         "Names of a profile's figures, the talk's own first."
         names = {stem(p) for s in ('svg','png') for p in glob(self.root, f'figures/{profile}/*.{s}')}
-        known = list(self.captions)
-        return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
+        known = list(self.captions.values())
+        return sorted(names, key=lambda n: (known.index(self.known(n)) if self.known(n) else len(known), n))
+
+    def known(self, name):
+        "What docs/figures.yml says of a figure or table."
+        return next((said for pattern,said in self.captions.items() if fnmatch(name, pattern)), {})
 
     def caption(self, profile, name):
         "What a figure is, what it was drawn from, and where that can be had."
         here = f'figures/{profile}/{name}'
-        known = self.captions.get(name, {})
+        known = self.known(name)
         parts = [f'**{known.get("title", title(name).capitalize())}.**', known.get('caption', '').strip()]
         if (self.root/f'{here}.csv').exists():
             rows = self.rows(f'{here}.csv')
@@ -262,7 +266,7 @@ class Site:
     def figure(self, profile, name):
         here = f'figures/{profile}/{name}'
         image = next(f'{here}.{s}' for s in ('svg','png') if (self.root/f'{here}.{s}').exists())
-        alt = self.captions.get(name, {}).get('title', title(name))
+        alt = self.known(name).get('title', title(name))
         return f'![{alt}, profile {profile}]({image})\n\n:::{{container}} caption\n{self.caption(profile, name)}\n:::'
 
     def beside_the_talk(self, path):
@@ -275,7 +279,7 @@ class Site:
             fractions = sorted({float(r['fraction']) for r in part})
             lines = [f'| {key[1]}, {key[2]} | {" | ".join(f"{f:g} %" for f in fractions)} |', '|---'*(len(fractions)+1)+'|']
             for s in dict.fromkeys(r['strategy'] for r in part):
-                cells = {float(r['fraction']): f'{number(r["ours"])} / {number(r["talk"])}' for r in part if r['strategy']==s}
+                cells = {float(r['fraction']): f'{number(r["ours"])}\u00a0/ {number(r["talk"])}' for r in part if r['strategy']==s}
                 lines.append(f'| {s} | {" | ".join(cells.get(f, "") for f in fractions)} |')
             tables.append('\n'.join(lines))
         if not tables: return ''
@@ -297,12 +301,12 @@ class Site:
             parts.append(':::{important}\nSimulated data: these figures show that every step works and how methods compare on this simulation, nothing about real images.\n:::')
         if self.profiles[profile]: parts.append(f'Every setting: [profiles/{profile}.yml](profiles/{profile}.yml). To run it: `make reproduce PROFILE={profile}`.')
         for name in shown:
-            parts += [f'## {self.captions.get(name, {}).get("title", title(name).capitalize())}', self.figure(profile, name)]
+            parts += [f'## {self.known(name).get("title", title(name).capitalize())}', self.figure(profile, name)]
             talk = f'figures/{profile}/talk_and_ours.csv'
             if name=='label_efficiency' and (self.root/talk).exists(): parts.append(self.beside_the_talk(talk))
         tables = [p for p in glob(self.root, f'figures/{profile}/*.csv') if self.rows(p)]
         if tables: parts.append('## Tables')
-        for p in tables: parts.append(f'[{Path(p).name}]({p}): {self.captions.get(stem(p), {}).get("table", title(p))}.\n\n{self.folded(p)}')
+        for p in tables: parts.append(f'[{Path(p).name}]({p}): {self.known(stem(p)).get("table", title(p))}.\n\n{self.folded(p)}')
         if runs := self.runs(profile): parts += ['## Notebooks as they ran', '\n'.join(f'- [{title(n)}]({n})' for n in runs)]
         self.write(page, '\n\n'.join(p for p in parts if p))
         if (readme := self.root/f'figures/{profile}/README.md').exists():
