@@ -139,11 +139,12 @@ def plot_clouds(
     talk:pd.DataFrame=None, # From `load_cloud_talk`
     title:str='Clouds and shadows',
 )->Figure:
-    "A panel for each strategy and fraction: sources on the sets of patches."
-    panels,parts = list(table.groupby(['initialisation','strategy','training','fraction'], sort=False)),[p for p in PARTS if p in set(table.evaluated_on)]
+    "A row of panels a fraction, one for each strategy: sources on the sets of patches."
+    panels,parts,metric = list(table.groupby(['fraction','initialisation','strategy','training'], sort=False)),[p for p in PARTS if p in set(table.evaluated_on)],table.metric.iloc[0]
+    down,panels = table.fraction.nunique(),sorted(panels, key=lambda p: p[0][0])
     with style():
-        fig = Figure((1.2+2.3*len(panels), 3.8), layout='constrained')
-        for i,(ax,((how,_,special,f),rows)) in enumerate(zip(fig.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels)):
+        fig = Figure((max(6, 1.2+2.3*len(panels)/down), 1.2+2.3*down), layout='constrained')
+        for i,(ax,((f,how,_,special),rows)) in enumerate(zip(fig.subplots(down, -(-len(panels)//down), sharex=True, sharey=True, squeeze=False).flat, panels)):
             for k,(source,(colour,marker)) in enumerate(SOURCE_LOOKS.items()):
                 r = rows[rows.source==source]
                 x = r.evaluated_on.map(parts.index)+.12*(k-1)
@@ -151,7 +152,7 @@ def plot_clouds(
                 if talk is not None and (t := talk[(talk.source==source) & (talk.fraction==f)]).size: ax.plot(t.evaluated_on.map(parts.index)+.12*(k-1), t.value, '--', lw=.8, c=colour, marker=marker, mfc='w', mew=.9, ms=4.5)
             ax.set(title=f"{'from scratch' if how=='scratch' else f'{how.upper()} (TL)'}{', '*bool(special)}{special}, {f:g} %", xticks=range(len(parts)), xticklabels=[p.replace(' ', '\n') for p in parts], xlim=(-.4, len(parts)-.6))
             ax.grid(False, axis='x')
-            if not i: ax.set_ylabel(METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
+            if not i*down%len(panels): ax.set_ylabel(METRIC_LABELS.get(metric, metric))
         handles = source_handles()+([] if talk is None else [Line2D([], [], ls='--', lw=.8, c='.3', marker='o', mfc='w', mew=.9, ms=4.5, label='the talk')])
         footer = what_is_shown(table)+' Control: clear test patches of the same countries and seasons as the cloudy ones.'
         return dress(fig, title, footer, handles, bool(table.simulated.any()))

@@ -19,7 +19,8 @@ def table_of(
 )->pd.DataFrame: # Empty if the profile has none
     "A table that another notebook has written."
     path = Path(folder)/f'{name}.csv'
-    return pd.read_csv(path, converters=dict(training=str)) if path.exists() and path.stat().st_size>1 else pd.DataFrame()
+    table = pd.read_csv(path) if path.exists() and path.stat().st_size>1 else pd.DataFrame()
+    return table.assign(training=table.training.astype(object).where(table.training.notna(), '')) if 'training' in table else table
 
 def figure_of(
     folder, # A profile's figures
