@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['BANDS', 'SOURCE_OF', 'RASTER', 'DTYPES', 'raster_files', 'band_names', 'Scene', 'open_file', 'open_scene', 'Tiling',
            'decode', 'read_window', 'scan_scene', 'fill_gaps', 'read_tile', 'overlap', 'ground_of', 'scene_split',
-           'read_labels', 'add_labels', 'sound_scenes', 'open_rasters', 'common_bands']
+           'read_labels', 'add_labels', 'sound_scenes', 'label_line', 'labels_from_points', 'open_rasters',
+           'common_bands']
 
 # %% ../nbs/02b_rasters.ipynb #5378cccf
 import re
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from rasterio import Affine
 from rasterio.errors import RasterioIOError
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
@@ -250,6 +252,9 @@ def read_labels(
     if table.patch_id.duplicated().any(): raise ValueError(f'{path}: {table.patch_id[table.patch_id.duplicated()].iloc[0]} occurs twice')
     names = lambda l: [n.strip() for n in l.split(';') if n.strip()] if isinstance(l, str) else [] if l is None or np.ndim(l)==0 else list(l)
     table['labels'] = [names(l) for l in table.labels.tolist()]
+    spelt = {}
+    for l in sorted({l for ls in table.labels for l in ls}):
+        if (other := spelt.setdefault(l.lower(), l))!=l: raise ValueError(f'{path}: labels {other!r} and {l!r} differ in upper and lower case alone')
     return table[[c for c in UNKNOWN if c in table]].fillna({c: v for c,v in UNKNOWN.items() if v is not None})
 
 # %% ../nbs/02b_rasters.ipynb #98a7a093
@@ -261,7 +266,10 @@ def add_labels(
     "Tiles with what is known of them."
     if table is None: return tiles.assign(labels=[[] for _ in tiles.index], split=tiles.scene.map(parts))
     strange = sorted(set(table.patch_id)-set(tiles.patch_id))
-    if strange: raise ValueError(f'{len(strange)} of {len(table)} labelled patches are not tiles of these scenes (<scene>_<col>_<row>), such as {strange[0]}')
+    if strange:
+        last = tiles.groupby('scene')[['col','row']].max()
+        ranges = '; '.join(f'{s} has columns 0 to {r.col} and rows 0 to {r.row}' for s,r in last.head(3).iterrows())
+        raise ValueError(f'{len(strange)} of {len(table)} labelled patches are not tiles of these scenes (<scene>_<col>_<row>), such as {strange[0]}; only whole tiles count: {ranges}')
     known = table.set_index('patch_id').reindex(tiles.patch_id)
     filled = {c: known[c].where(known[c].notna(), UNKNOWN[c]).astype(type(UNKNOWN[c])).to_numpy() for c in known if c not in ('labels','scene','row','col')}
     split = tiles.scene.map(parts).where(tiles.patch_id.isin(table.patch_id), '')
@@ -276,9 +284,41 @@ def sound_scenes(
     "The scenes that are as they should be, and what is wrong with the rest."
     def known(scene):
         try: return (s := open_scene(scene, files[scene], named)),scan_scene(s, tiling)
-        except READING as e: return fault_of(scene, '', e, next(iter(files[scene].values())))
+        except READING as e: return fault_of(scene, '', e, Path(next(iter(files[scene].values()))).parent/f'{scene}_*.tif')
     with ThreadPoolExecutor() as pool: found = dict(zip(files, pool.map(known, files)))
     return {s: k for s,k in found.items() if not isinstance(k, Fault)},tuple(f for f in found.values() if isinstance(f, Fault))
+
+# %% ../nbs/02b_rasters.ipynb #f9e5d3e8
+def label_line(
+    kept:pd.DataFrame, # Tiles of an archive, with `labels`
+    given:int, # Labelled tiles in the table
+)->str:
+    "How many tiles have which label."
+    counts = kept.labels.explode().value_counts()
+    most = ', '.join(f'{c} {n:,}' for c,n in counts.head(5).items())+(', ...' if len(counts)>5 else '')
+    return f'  {int((kept.labels.map(len)>0).sum()):,} of {given:,} labelled tiles among them, {len(counts)} classes: {most}'
+
+# %% ../nbs/02b_rasters.ipynb #9a12e569
+def labels_from_points(
+    points:pd.DataFrame, # `x`, `y` in the coordinate system of the scenes, `label`
+    root:Path, # Folder of the scenes
+    tiling:Tiling, # How they are cut; its step is its size
+)->pd.DataFrame: # `patch_id`, `labels` joined by '; ', one row a tile with points; points outside whole tiles are left out, and counted
+    "The table of labels that points make."
+    if lacks := {'x','y','label'}-set(points): raise ValueError(f'points lack column(s) {sorted(lacks)}, they have {list(points)}')
+    if tiling.step!=tiling.size: raise ValueError(f'points belong to one tile each, these overlap: step {tiling.step}, size {tiling.size}')
+    ids = pd.Series('', points.index)
+    for name,files in raster_files(Path(root)).items():
+        scene = open_scene(name, files)
+        (x0,y0),(x1,y1),(x2,y2) = scene.corners
+        h,w = scene.size
+        col,row = ~Affine((x1-x0)/w, (x2-x0)/h, x0, (y1-y0)/w, (y2-y0)/h, y0)*(points.x.to_numpy(float), points.y.to_numpy(float))
+        col,row = (np.floor(v/tiling.size).astype(int) for v in (col,row))
+        inside = (col>=0)&(row>=0)&(col<w//tiling.size)&(row<h//tiling.size)&(ids=='').to_numpy()
+        ids[inside] = [f'{name}_{c}_{r}' for c,r in zip(col[inside], row[inside])]
+    print(f'{(ids!="").sum():,} of {len(points):,} points lie in whole tiles of these scenes')
+    found = points[ids!=''].assign(patch_id=ids[ids!='']).groupby('patch_id').label.agg(lambda l: '; '.join(sorted(set(l))))
+    return found.rename('labels').reset_index()
 
 # %% ../nbs/02b_rasters.ipynb #a7363f46
 def open_rasters(
@@ -289,6 +329,7 @@ def open_rasters(
     max_nodata:float=0., # Largest share of pixels without data in a tile, 0 to below 1
     name:str='rasters', # Of the archive, in stores, records and figures
     seed:int=42, # Of the split by scene
+    task:str='multilabel', # Or 'multiclass': each labelled tile has one label
 )->Archive:
     "Your own scenes as an archive of patches."
     root = Path(root)
@@ -300,11 +341,14 @@ def open_rasters(
     table = None if labels is None else read_labels(labels).loc[lambda t: ~t.patch_id.map(lambda i: locate(i)[0]).isin({f.patch_id for f in faults})]
     known = add_labels(tiles, scene_split(ground_of(scenes), seed), table)
     kept = known[known.nodata<=max_nodata]
+    if task=='multiclass' and (several := known[known.labels.map(len)>1]).size: raise ValueError(f"{labels}: task 'multiclass' wants one label a tile, {several.patch_id.iloc[0]} has {several.labels.iloc[0]}")
+    if task not in ('multilabel','multiclass'): raise ValueError(f"task is 'multilabel' or 'multiclass', got {task!r}")
     print(f'{name}: {len(scenes)} scenes, {len(kept):,} of {len(tiles):,} tiles of {tiling.size}x{tiling.size}; {len(tiles)-len(kept):,} with more than {max_nodata:.0%} of their pixels without data are left out'+(f'; {len(faults)} scene(s) with faults' if faults else ''))
+    if table is not None: print(label_line(kept, len(table)))
     if kept.empty: raise ValueError(f'{root}: none of {len(tiles)} tiles of {tiling.size}x{tiling.size} has at most {max_nodata:.0%} of its pixels without data ({tiling})')
     split_name = 'own' if table is not None and 'split' in table else 'scene'
     classes = tuple(sorted({l for ls in known.labels for l in ls}))
-    return Archive(name, root, classes, 'multilabel', common_bands(scenes), tiling.size, patch_index(kept), split_name, partial(read_tile, scenes, tiling), faults=faults)
+    return Archive(name, root, classes, task, common_bands(scenes), tiling.size, patch_index(kept), split_name, partial(read_tile, scenes, tiling), faults=faults)
 
 # %% ../nbs/02b_rasters.ipynb #f2d654aa
 def common_bands(
