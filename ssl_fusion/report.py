@@ -240,6 +240,8 @@ def dress(
     (w,h),handles = fig.get_size_inches(),list(handles)
     lines,longest = textwrap.wrap(footer, int(w*19)),max((len(k.get_label()) for k in handles), default=0)
     ncols = max(1, int(w/(.5+.065*longest))) # inches: a line and its space, a letter
+    h += .19*max(0, -(-len(handles)//ncols)-3) # A long legend takes nothing from the panels
+    fig.set_size_inches(w, h)
     top,foot = .32+.19*-(-len(handles)//ncols),.1+.14*len(lines) # inches
     fig.get_layout_engine().set(rect=(0, foot/h, 1, 1-(top+foot)/h))
     fig.text(.1/w, 1-.08/h, title, va='top', fontsize=11, weight='bold')
@@ -263,7 +265,7 @@ def plot_label_efficiency(
     talk = pd.DataFrame(columns=['source','strategy','metric']) if talk is None else talk
     theirs = [talk[(talk.source==source) & (talk.metric==metric) & ('random' in split)] for source,split in keys]
     with style():
-        fig = Figure((max(6, 1+3*len(panels)), 4), layout='constrained')
+        fig = Figure((max(6 if table.strategy.nunique()<11 else 8.5, 1+3*len(panels)), 4), layout='constrained')
         axs = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax,rows,values,(source,split) in zip(axs, panels, theirs, keys):
             draw_floors(ax, rows); draw_talk(ax, values); draw_strategies(ax, rows); fraction_axis(ax)
