@@ -26,7 +26,7 @@ def tab(browser):
     tab.said,tab.asked = [],[]
     tab.on('console', lambda m: tab.said.append(m.text) if m.type=='error' else None)
     tab.on('pageerror', lambda e: tab.said.append(str(e)))
-    tab.on('requestfailed', lambda r: tab.said.append(f'failed: {r.url}'))
+    tab.on('requestfailed', lambda r: None if r.failure=='net::ERR_ABORTED' else tab.said.append(f'failed: {r.url}')) # Lab drops an image's first address for a better one
     tab.on('request', lambda r: tab.asked.append(r.url) if urlsplit(r.url).hostname not in (None,'127.0.0.1') else None)
     tab.missing_images = lambda: tab.evaluate(MISSING_IMAGES)
     yield tab
