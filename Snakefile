@@ -111,6 +111,7 @@ EFFICIENCY = expand(RUNS + "/label_efficiency/{split}/{source}/{arm}.done", spli
 LOGS = expand(RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb", split=P.splits, sensor=PRETRAINED) \
      + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS) \
      + expand(RUNS + "/notebooks/{step}_{split}.ipynb", step=["06_fusion_variants", "07_robustness"], split=P.splits[:1] if FUSES else [])
+FUSION = expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustness"], split=P.splits[:1] if FUSES else [])
 FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_shadows", "coverage", "missing_sensor") for kind in ("csv", "svg", "png")] if FUSES else []
 
 
@@ -203,8 +204,9 @@ rule slides:
     shell: PAPERMILL
 
 
+# The figures are tracked, so in a fresh clone they are there before anything has run: what has run is told by the marks in RUNS.
 rule keep_notebooks:
-    input: rules.report.output, rules.claims.output, FUSED, rules.slides.output
+    input: EFFICIENCY, FUSION, rules.report.output, rules.claims.output, FUSED, rules.slides.output
     output: touch(FIGURES + "/notebooks/.kept")
     params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb", RUNS + "/notebooks/09_slides.ipynb", *([RUNS + "/notebooks/08_fusion_report.ipynb"] if FUSES else [])], to=FIGURES + "/notebooks"
     shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"
