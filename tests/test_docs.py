@@ -12,7 +12,7 @@ for package in 'sphinx','myst_nb','pydata_sphinx_theme','sphinx_copybutton':
 
 pytestmark = pytest.mark.xdist_group('site') # in one process, since they share one site
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = [p.relative_to(ROOT) for g in ('nbs/**/[!_.]*.ipynb','figures/*/notebooks/*.ipynb') for p in sorted(ROOT.glob(g)) if '.ipynb_checkpoints' not in p.parts]
+NOTEBOOKS = [p.relative_to(ROOT) for g in ('nbs/**/[!_.]*.ipynb','figures/*/notebooks/*.ipynb') for p in sorted(ROOT.glob(g)) if not {'.ipynb_checkpoints','smoke'} & {*p.parts}] # smoke is not tracked
 PROFILES = sorted(p.name for p in (ROOT/'figures').iterdir() if p.is_dir() and p.name!='smoke')
 
 @pytest.fixture(scope='module')
