@@ -35,6 +35,10 @@ def keys(prefix, *plain):
     return prefixed(P, prefix) | {k: getattr(P, k) for k in plain}
 
 
+def encoder_files(split, sensors):
+    return {s: f"{RUNS}/pretrain/{split}/{s}/encoder.safetensors" for s in sensors} if SSL else {}
+
+
 def prepare(wildcards):
     plain = ("dataset", "data_folder", "store", "sources", "splits", "flagged", "fractions", "scenes", "grid", "patch_size", "archive_seed", "workers", "skip_bad")
     return json.dumps(keys("prepare_", *plain) | {"out": f"{RUNS}/splits", "seeds": sorted({*P.seeds, *P.tuned_seeds})})
@@ -54,7 +58,7 @@ def efficiency(wildcards):
         "split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}",
         "out": f"{RUNS}/label_efficiency/{w.split}/{w.source}", "cache": f"{RUNS}/embeddings", "source": w.source,
         "sensors": P.sensors[w.source], "arms": [ARMS[w.arm]] if ARMS[w.arm] else P.arms,
-        "encoders": {s: f"{RUNS}/pretrain/{w.split}/{s}/encoder.safetensors" for s in P.sensors[w.source]} if SSL else {},
+        "encoders": encoder_files(w.split, P.sensors[w.source]),
     }
     return json.dumps(keys("none_", *plain) | fine | own)
 
@@ -62,7 +66,7 @@ def efficiency(wildcards):
 def labelled(wildcards, out):
     w = wildcards
     own = {"split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}", "out": f"{RUNS}/{out}/{w.split}",
-           "encoders": {s: f"{RUNS}/pretrain/{w.split}/{s}/encoder.safetensors" for s in ALONE.values()} if SSL else {}, "fractions": P.robust_fractions}
+           "encoders": encoder_files(w.split, ALONE.values()), "fractions": P.robust_fractions}
     return keys("none_", "store", "seeds", "stem", "ft_view_size", "bootstrap") | own
 
 
@@ -100,11 +104,11 @@ def sliding(wildcards):
 
 
 def encoders(wildcards):
-    return [f"{RUNS}/pretrain/{wildcards.split}/{s}/encoder.safetensors" for s in P.sensors[wildcards.source]] if SSL else []
+    return list(encoder_files(wildcards.split, P.sensors[wildcards.source]).values())
 
 
 def both_encoders(wildcards):
-    return [f"{RUNS}/pretrain/{wildcards.split}/{s}/encoder.safetensors" for s in ALONE.values()] if SSL else []
+    return list(encoder_files(wildcards.split, ALONE.values()).values())
 
 
 EFFICIENCY = expand(RUNS + "/label_efficiency/{split}/{source}/{arm}.done", split=P.splits, source=P.sensors, arm=ARMS)
@@ -187,7 +191,7 @@ rule robustness:
 
 if FUSES:
     rule fusion_report:
-        input: expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustness"], split=P.splits)
+        input: FUSION
         output: FUSED
         log: RUNS + "/notebooks/08_fusion_report.ipynb"
         params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]
