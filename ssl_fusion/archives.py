@@ -9,9 +9,9 @@ __all__ = ['PLACE', 'DATE', 'MONTHS', 'SEASONS', 'UNKNOWN', 'DTYPE', 'V2_TABLES'
            'v2_index', 'v2_folder', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders',
            'package_folder', 'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners',
            'add_lists', 'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files',
-           'eurosat_path', 'spatial_split', 'open_zip', 'image_array', 'read_image', 'open_eurosat', 'corner_of',
-           'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence', 'class_counts',
-           'label_counts']
+           'eurosat_path', 'spatial_split', 'open_zip', 'content_of', 'image_array', 'read_image', 'open_eurosat',
+           'corner_of', 'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence',
+           'class_counts', 'label_counts']
 
 # %% ../nbs/02_archives.ipynb #86af07f0
 import io, json, os, re, shutil, tarfile, zlib
@@ -495,6 +495,13 @@ def open_zip(path:Path, pid:int)->ZipFile:
     "A zip, opened once a process."
     return ZipFile(path)
 
+def content_of(
+    path:Path, # Zip or folder
+    name:str, # Of a file within it
+)->bytes:
+    "A file of an edition of EuroSAT, packed or not."
+    return (path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name)
+
 # %% ../nbs/02_archives.ipynb #5050cafc
 def image_array(
     content:bytes, # Of a file
@@ -514,7 +521,7 @@ def read_image(
 )->np.ndarray: # `(len(bands),64,64)` as stored
     "The `reader` of EuroSAT, once its first three arguments are fixed."
     name = f'{folder}{row.labels[0]}/{row.patch_id}.{edition.suffix}'
-    try: x = image_array((path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name), edition.suffix)
+    try: x = image_array(content_of(path, name), edition.suffix)
     except (OSError, ValueError, BadZipFile, zlib.error) as e: raise BadInput(path/name, f'cannot be read: {getattr(e, "reason", e)}') from e
     expected = len(edition.stored),64,64
     if x.shape!=expected or x.dtype!=edition.dtype: raise BadInput(path/name, f'is {x.dtype} {x.shape}, expected {edition.dtype} {expected}')
@@ -543,8 +550,7 @@ def corner_of(
 )->tuple: # Coordinate system, easting and northing of the upper left corner; 0, NaN, NaN if the file cannot be read or does not say
     "Where a patch of EuroSAT lies."
     try:
-        content = (path/name).read_bytes() if path.is_dir() else open_zip(path, os.getpid()).read(name)
-        with MemoryFile(content) as m, m.open() as f: return f.crs.to_epsg() or 0,f.transform.c,f.transform.f
+        with MemoryFile(content_of(path, name)) as m, m.open() as f: return f.crs.to_epsg() or 0,f.transform.c,f.transform.f
     except (OSError, AttributeError, BadZipFile, RasterioIOError, zlib.error): return 0,np.nan,np.nan
 
 def located(

@@ -54,11 +54,11 @@ PAIR = ['claim','source','strategy','over_source','over']
 
 def claim_pairs()->pd.DataFrame: # One row a comparison; columns `PAIR`
     "Which arm each claim holds against which other."
-    alternatives = lambda how: [s for s in STRATEGIES if s=='Scratch' or s.startswith('ImageNet') and how in s]
+    alternatives = lambda how: [k for k,s in STRATEGIES.items() if s.initialisation=='scratch' or s.strategy==how and s.initialisation!='ssl']
     rivals = lambda s: [(s, f'SSL ({how})', s, other) for how in ('TL','FT') for other in alternatives(how)]
     pairs = {1: [p for s in SINGLE for p in rivals(s)],
              2: [(s, 'SSL (TL)', s, 'SSL (FT)') for s in (*SINGLE,FUSED)],
-             3: [(s, arm, s, 'Scratch') for s in (*SINGLE,FUSED) for arm in STRATEGIES if arm!='Scratch' and 'Lite0' not in arm],
+             3: [(s, arm, s, 'Scratch') for s in (*SINGLE,FUSED) for arm,how in STRATEGIES.items() if how.initialisation not in ('scratch','standin','standin-fair')], # The stand-in is another network
              4: [(FUSED, arm, s, arm) for s in ('S1','S2') for arm in STRATEGIES],
              5: rivals(FUSED)}
     return pd.DataFrame([(claim, *p) for claim,ps in pairs.items() for p in ps], columns=PAIR)
@@ -201,7 +201,7 @@ def asked_for(
     runs:pd.DataFrame, # Of one dataset and split, `strategy` as in the figures
 )->pd.DataFrame: # Rows of `claim_pairs`
     "The comparisons that make sense for the sources and arms of some runs."
-    pairs,known = claim_pairs(),[s for s in STRATEGIES if not ('fair' in s or 'Lite0' in s) or s in set(runs.strategy)]
+    pairs,known = claim_pairs(),[k for k,s in STRATEGIES.items() if s.initialisation in ('scratch','imagenet','ssl') or k in set(runs.strategy)]
     return pairs[pairs.source.isin([*runs.source]) & pairs.strategy.isin(known) & pairs.over.isin(known)]
 
 # %% ../nbs/17_claims.ipynb #60f827dc

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_split', 'views_of', 'Bench', 'open_bench',
            'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe', 'tuned',
-           'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_done', 'save_cell', 'run_cell',
-           'run_grid', 'show_cell']
+           'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name', 'cell_done', 'save_cell',
+           'run_cell', 'run_grid', 'show_cell']
 
 # %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
@@ -249,7 +249,7 @@ def record_of(
     **fields, # The rest of the record
 )->Record:
     "A record of a cell of the grid."
-    facts = dict(dataset=bench.store.name, simulated=bench.store.simulated, split=bench.cfg.split_label, evaluated_on='test', environment=environment())
+    facts = dict(dataset=bench.store.name, simulated=bench.store.simulated, split=bench.cfg.split_label, evaluated_on='test')
     return Record(**facts | dict(fraction=float(fraction), seed=seed, n_train=len(bench.labels[seed][fraction])) | fields)
 
 def save_not_run(
@@ -258,7 +258,14 @@ def save_not_run(
     **cell, # Which cell: the fields of `KEY` that the bench does not know
 )->Path: # Of the record
     "Leave word that a cell was not run."
-    return save_record(record_of(bench, status='not run', reason=reason, **cell), at_root(bench.cfg.out)/'records')
+    return save_record(record_of(bench, status='not run', reason=reason, environment=environment(), **cell), at_root(bench.cfg.out)/'records')
+
+def cell_name(
+    bench:Bench,
+    **cell, # Which cell
+)->str: # Stem of its files
+    "What a cell's record and predictions are called."
+    return record_of(bench, status='not run', reason='under way', **cell).name
 
 def cell_done(
     bench:Bench,
@@ -266,7 +273,7 @@ def cell_done(
     **cell, # Which cell
 )->Path: # Of its record; `None` if the cell is to be run
     "Whether a cell has been run by the same code with the same parameters."
-    path = at_root(bench.cfg.out)/'records'/f"{record_of(bench, status='not run', reason='under way', **cell).name}.json"
+    path = at_root(bench.cfg.out)/'records'/f'{cell_name(bench, **cell)}.json'
     return path if path.exists() and {k: v for k,v in load_record(path).config.items() if k!='chosen'}==config else None
 
 def save_cell(
@@ -278,11 +285,10 @@ def save_cell(
 )->Path: # Of the record
     "Save predictions, and the record that is computed from them."
     store,out,ids = bench.store,at_root(bench.cfg.out),bench.store.index.patch_id.to_numpy()[positions]
-    name = record_of(bench, status='not run', reason='under way', **cell).name
-    saved = save_predictions(out/'predictions'/f'{name}.parquet', ids, scores, store.classes)
+    saved = save_predictions(out/'predictions'/f'{cell_name(bench, **cell)}.parquet', ids, scores, store.classes)
     scores,labels = aligned_scores(saved, ids, store.classes),store.labels[positions]
     return save_record(record_of(bench, metrics=evaluate(scores, labels, store.task, store.classes),
-                                 intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap), config=config, **cell), out/'records')
+                                 intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap), config=config, environment=environment(), **cell), out/'records')
 
 # %% ../nbs/16_experiments.ipynb #ef5bff48
 def run_cell(

@@ -68,7 +68,7 @@ def class_probabilities(
                 seen[row:row+per,c:c+per] += 1
             progress.update(1)
     if total is None: raise ValueError(f'scene {scene.name} has no window of {tiling.size}x{tiling.size} with data in all bands')
-    known = (seen>0) & cells_with_data(scene, sensors, tiling)[:seen.shape[0],:seen.shape[1]]
+    known = (seen>0) & cells_with_data(scene, sensors, tiling)
     return np.where(known, total/np.maximum(seen, 1, dtype=np.float32), np.float32(np.nan))
 
 # %% ../nbs/19_maps.ipynb #34f8b78a
@@ -82,10 +82,7 @@ def write_map(
     "Save class probabilities and the most likely class as GeoTIFFs."
     if len(p)!=len(classes): raise ValueError(f'{len(p)} probabilities a cell, {len(classes)} classes')
     path = Path(path)
-    (x0,y0),(x1,y1),(x2,y2) = scene.corners
-    h,w = scene.size
-    place = Affine((x1-x0)/w*step, (x2-x0)/h*step, x0, (y1-y0)/w*step, (y2-y0)/h*step, y0)
-    shared = dict(driver='GTiff', height=p.shape[1], width=p.shape[2], crs=scene.crs or None, transform=place, compress='deflate')
+    shared = dict(driver='GTiff', height=p.shape[1], width=p.shape[2], crs=scene.crs or None, transform=scene.transform*Affine.scale(step), compress='deflate')
     with rasterio.open(path, 'w', count=len(p), dtype='float32', nodata=np.nan, **shared) as f:
         f.write(p.astype(np.float32)); f.descriptions = tuple(classes)
     best = np.where(np.isnan(p).any(0), 255, np.nan_to_num(p).argmax(0)).astype(np.uint8)

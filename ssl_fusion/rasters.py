@@ -72,6 +72,12 @@ class Scene:
         return tuple(b for b in BANDS[source] if b in self.where)
 
     @property
+    def transform(self)->Affine: # (column, row) in pixels to units of `crs`
+        (x0,y0),(x1,y1),(x2,y2) = self.corners
+        h,w = self.size
+        return Affine((x1-x0)/w, (x2-x0)/h, x0, (y1-y0)/w, (y2-y0)/h, y0)
+
+    @property
     def bounds(self)->tuple: # Left, bottom, right, top in units of `crs`
         (x0,y0),(x1,y1),(x2,y2) = self.corners
         xs,ys = (x0,x1,x2,x1+x2-x0),(y0,y1,y2,y1+y2-y0)
@@ -310,9 +316,8 @@ def labels_from_points(
     ids = pd.Series('', points.index)
     for name,files in raster_files(Path(root)).items():
         scene = open_scene(name, files)
-        (x0,y0),(x1,y1),(x2,y2) = scene.corners
         h,w = scene.size
-        col,row = ~Affine((x1-x0)/w, (x2-x0)/h, x0, (y1-y0)/w, (y2-y0)/h, y0)*(points.x.to_numpy(float), points.y.to_numpy(float))
+        col,row = ~scene.transform*(points.x.to_numpy(float), points.y.to_numpy(float))
         col,row = (np.floor(v/tiling.size).astype(int) for v in (col,row))
         inside = (col>=0)&(row>=0)&(col<w//tiling.size)&(row<h//tiling.size)&(ids=='').to_numpy()
         ids[inside] = [f'{name}_{c}_{r}' for c,r in zip(col[inside], row[inside])]
@@ -333,6 +338,7 @@ def open_rasters(
 )->Archive:
     "Your own scenes as an archive of patches."
     root = Path(root)
+    if task not in ('multilabel','multiclass'): raise ValueError(f"task is 'multilabel' or 'multiclass', got {task!r}")
     if not 0<=max_nodata<1: raise ValueError(f'max_nodata is a share from 0 to below 1, got {max_nodata}')
     found,faults = sound_scenes(raster_files(root), tiling, bands)
     if not found: raise ValueError(fault_report(faults, f'no scene in {root} is good'))
@@ -342,7 +348,7 @@ def open_rasters(
     known = add_labels(tiles, scene_split(ground_of(scenes), seed), table)
     kept = known[known.nodata<=max_nodata]
     if task=='multiclass' and (several := known[known.labels.map(len)>1]).size: raise ValueError(f"{labels}: task 'multiclass' wants one label a tile, {several.patch_id.iloc[0]} has {several.labels.iloc[0]}")
-    if task not in ('multilabel','multiclass'): raise ValueError(f"task is 'multilabel' or 'multiclass', got {task!r}")
+
     print(f'{name}: {len(scenes)} scenes, {len(kept):,} of {len(tiles):,} tiles of {tiling.size}x{tiling.size}; {len(tiles)-len(kept):,} with more than {max_nodata:.0%} of their pixels without data are left out'+(f'; {len(faults)} scene(s) with faults' if faults else ''))
     if table is not None: print(label_line(kept, len(table)))
     if kept.empty: raise ValueError(f'{root}: none of {len(tiles)} tiles of {tiling.size}x{tiling.size} has at most {max_nodata:.0%} of its pixels without data ({tiling})')

@@ -7,7 +7,7 @@ __all__ = ['TALK', 'table_of', 'figure_of', 'order_kept', 'said_of_order', 'said
            'said_of_variants', 'said_of_clouds', 'said_of_visibility', 'said_of_claims', 'beside_the_talk', 'reasons']
 
 # %% ../nbs/17b_referee.ipynb #f86e6f1f
-import numpy as np, pandas as pd
+import pandas as pd
 from IPython.display import Image, Markdown
 from itertools import combinations
 from pathlib import Path
@@ -24,15 +24,15 @@ def table_of(
 
 def figure_of(
     folder, # A profile's figures
-    *names:str, # Without `.png`; the first that is there
+    name:str, # Without `.png`
 )->Image|Markdown:
     "A figure that another notebook has drawn, or word that there is none."
-    found = [p for p in (Path(folder)/f'{n}.png' for n in names) if p.exists()]
-    return Image(filename=str(found[0]), width=900) if found else Markdown(f'*Not run in this profile: there is no {names[0].replace("_", " ")}.*')
+    path = Path(folder)/f'{name}.png'
+    return Image(filename=str(path), width=900) if path.exists() else Markdown(f'*Not run in this profile: there is no {name.replace("_", " ")}.*')
 
 # %% ../nbs/17b_referee.ipynb #337cc070
 def order_kept(
-    table:pd.DataFrame, # `name`, `talk` and ours: `mean`, `lo`, `hi`
+    table:pd.DataFrame, # `talk` and ours: `mean`, `lo`, `hi`
 )->dict: # Number of pairs that stand as in the talk, the other way round, and that cannot be told
     "How many pairs of arms stand as in the talk."
     found = dict(same=0, other=0, open=0)
@@ -55,12 +55,11 @@ def said_of_order(
 # %% ../nbs/17b_referee.ipynb #80c059e6
 def said_of_level(
     table:pd.DataFrame, # `talk` and ours: `mean`
-    unit:str='points', # Of the differences, times 100
 )->str:
     "A sentence about how far our values are from the talk's."
     d = 100*(table['mean']-table.talk).dropna()
     if not len(d): return 'No value of the talk has one of ours beside it.'
-    return f'Over {len(d)} values, ours less the talk\'s is {d.mean():+.1f} {unit} on average, from {d.min():+.1f} to {d.max():+.1f}.'
+    return f'Over {len(d)} values, ours less the talk\'s is {d.mean():+.1f} points on average, from {d.min():+.1f} to {d.max():+.1f}.'
 
 # %% ../nbs/17b_referee.ipynb #b9d095ba
 def said_of_strategies(

@@ -4,16 +4,15 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'unmet_cloudy', 'clear_test', 'matched', 'Altered', 'generator_of', 'under_clouds', 'Condition',
-           'side_by_side', 'without', 'embeddings', 'conditions', 'clouded_half', 'fit_head', 'asked', 'run_robustness',
-           'open_robustness']
+           'side_by_side', 'without', 'training_means', 'embeddings', 'conditions', 'clouded_half', 'fit_head', 'asked',
+           'run_robustness', 'open_robustness']
 
 # %% ../nbs/16a_robustness.ipynb #e78e9957
 import hashlib, numpy as np, pandas as pd
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
-from .config import Robustness
+from .config import Robustness, at_root
 from .downstream import Chosen, cached_embeddings, choose_probe, embed
 from .encoders import Encoder
 from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, show_cell
@@ -106,10 +105,17 @@ def side_by_side(
 def without(
     z:dict, # 'S1' and 'S2' -> embeddings
     lost:str, # 'S1' or 'S2'
-    mean:np.ndarray, # What stands in, `(d,)`
+    means:dict, # 'S1' and 'S2' -> what stands in, `(d,)`
 )->dict:
     "Embeddings when a sensor is missing."
-    return z | {lost: np.broadcast_to(mean, z[lost].shape)}
+    return z | {lost: np.broadcast_to(means[lost], z[lost].shape)}
+
+def training_means(
+    bench:Bench,
+    z:dict, # 'S1' and 'S2' -> embeddings of the whole store
+)->dict: # 'S1' and 'S2' -> `(d,)`
+    "The mean embedding of each sensor over the training part."
+    return {s: v[bench.parts['train']].mean(0) for s,v in z.items()}
 
 # %% ../nbs/16a_robustness.ipynb #33513002
 def embeddings(
@@ -118,12 +124,13 @@ def embeddings(
     "Both encoders, and what they make of every patch as it is."
     cfg,device = bench.cfg,default_fabric().device
     encoders = {s: encoder_of(bench, SENSORS[name], cfg.initialisation, 0) for s,name in cfg.sensors.items()}
-    return encoders,{s: cached_embeddings(e, bench.store, Path(cfg.cache), device) for s,e in encoders.items()}
+    return encoders,{s: cached_embeddings(e, bench.store, at_root(cfg.cache), device) for s,e in encoders.items()}
 
 def conditions(
     bench:Bench,
     encoders:dict, # From `embeddings`
     z:dict, # From `embeddings`
+    means:dict, # From `training_means`
 )->list: # Of `Condition`s
     "Everything that models are tested under."
     clear,cloudy = clear_test(bench),unmet_cloudy(bench)
@@ -134,7 +141,7 @@ def conditions(
         found.append(Condition('clear test', '', c, clear, dict(S1=z['S1'][clear], S2=optics)))
     turned = [x._replace(condition='S1 shuffled', z=x.z | dict(S1=x.z['S1'][np.random.default_rng(0).permutation(len(x.positions))])) for x in found]
     whole = next(x for x in found if x.evaluated_on=='clear test' and not x.coverage)
-    lost = [whole._replace(condition=f'{s} absent', z=without(whole.z, s, z[s][bench.parts['train']].mean(0))) for s in z]
+    lost = [whole._replace(condition=f'{s} absent', z=without(whole.z, s, means)) for s in z]
     return [*found, *turned, *lost]
 
 # %% ../nbs/16a_robustness.ipynb #7409707b
@@ -181,8 +188,8 @@ def run_robustness(
     "Every model under every condition that is asked of it."
     cfg,config,paths = bench.cfg,arm_config(bench, 'robustness'),[]
     encoders,z = embeddings(bench)
-    tests = conditions(bench, encoders, z)
-    dropped = [z, *(without(z, s, z[s][bench.parts['train']].mean(0)) for s in z)]
+    means = training_means(bench, z)
+    tests,dropped = conditions(bench, encoders, z, means),[z, *(without(z, s, means) for s in z)]
     versions = {'': [z], 'met clouds': [z | dict(S2=clouded_half(bench, encoders['S2'], z['S2']))], 'modality dropout': dropped}
     grid = [(f, s, *m) for f in cfg.fractions for s in cfg.seeds for m in MODELS]
     for i,(fraction,seed,sees,name) in enumerate(grid, 1):
