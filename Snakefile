@@ -1,5 +1,6 @@
-# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report and claims
-#                                                                 -> fusion variants, robustness -> fusion report (where there are S1 and S2)
+# The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report
+#                                                                 -> fusion variants, robustness (where there are S1 and S2)
+#                                                                 -> all of these -> claims, fusion report
 #                                                                 -> the talk, slide by slide.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
@@ -9,7 +10,7 @@
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
 # a notebook was only saved. Executor plugins take the same rules to clusters: snakemake --executor slurm ...
 import json
-from ssl_fusion.config import code_digest, load_profile, prefixed
+from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
 
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
@@ -22,7 +23,7 @@ PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if S
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
 FUSES = bool(P.robust_fractions) and {"S1", "S2"} <= set(P.sensors) # On the first split, where there are S1 and S2
 ALONE = {s: P.sensors[s][0] for s in ("S1", "S2")} if FUSES else {} # source -> its sensor
-ARMS = {"_".join(dict.fromkeys(arm)): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
+ARMS = {arm_name(arm): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
 # One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
 # Toy models gain nothing from threads: theirs have one each, side by side.
@@ -47,12 +48,12 @@ def prepare(wildcards):
 def pretraining(wildcards):
     w = wildcards
     own = {"split": f"{RUNS}/splits/{w.split}.parquet", "out": f"{RUNS}/pretrain/{w.split}/{w.sensor}", "sensor": w.sensor, "views": P.views.get(w.sensor, {})}
-    return json.dumps(keys("pretrain_", "store", "stem", "view_size") | own)
+    return json.dumps(keys("pretrain_", "store", "backbone", "view_size") | own)
 
 
 def efficiency(wildcards):
     w = wildcards
-    plain = ("store", "fractions", "seeds", "tuned_seeds", "stem", "scratch_lr", "stop_patches", "bootstrap")
+    plain = ("store", "fractions", "seeds", "tuned_seeds", "backbone", "window", "scratch_lr", "stop_patches", "bootstrap")
     fine = {f"ft_{k}": v for k, v in prefixed(P, "ft_").items()}
     own = {
         "split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}",
@@ -60,14 +61,14 @@ def efficiency(wildcards):
         "sensors": P.sensors[w.source], "arms": [ARMS[w.arm]] if ARMS[w.arm] else P.arms,
         "encoders": encoder_files(w.split, P.sensors[w.source]),
     }
-    return json.dumps(keys("none_", *plain) | fine | own)
+    return json.dumps(keys("none_", *plain) | fine | P.budgets.get(w.arm, {}) | own)
 
 
 def labelled(wildcards, out):
     w = wildcards
     own = {"split": f"{RUNS}/splits/{w.split}.parquet", "split_label": LABELS[w.split], "labels": f"{RUNS}/splits/labels/{w.split}", "out": f"{RUNS}/{out}/{w.split}",
            "encoders": encoder_files(w.split, ALONE.values()), "fractions": P.robust_fractions}
-    return keys("none_", "store", "seeds", "stem", "ft_view_size", "bootstrap") | own
+    return keys("none_", "store", "seeds", "backbone", "window", "bootstrap") | own
 
 
 def varying(wildcards):
@@ -87,12 +88,13 @@ def reporting(wildcards):
 
 
 def claiming(wildcards):
-    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "store": P.store, "out": FIGURES, "metric": P.metric, "resamples": P.bootstrap})
+    own = {"fusion": [f"{RUNS}/fusion_variants", f"{RUNS}/robustness"] if FUSES else [], "resamples": P.bootstrap}
+    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "store": P.store, "out": FIGURES, "metric": P.metric} | own)
 
 
 def fusing(wildcards):
-    own = {"variants": f"{RUNS}/fusion_variants", "robustness": f"{RUNS}/robustness", "resamples": P.bootstrap}
-    return json.dumps({"profile": NAME, "store": P.store, "talk": "data/talk", "out": FIGURES, "metric": P.metric} | own)
+    own = {"efficiency": f"{RUNS}/label_efficiency", "variants": f"{RUNS}/fusion_variants", "robustness": f"{RUNS}/robustness"}
+    return json.dumps({"profile": NAME, "talk": "data/talk", "out": FIGURES, "metric": P.metric} | own)
 
 
 def sliding(wildcards):
@@ -161,7 +163,7 @@ rule report:
 
 
 rule claims:
-    input: EFFICIENCY, P.store + "/store.json"
+    input: EFFICIENCY, FUSION, P.store + "/store.json"
     output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv"
     log: RUNS + "/notebooks/05_claims.ipynb"
     params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
@@ -191,7 +193,7 @@ rule robustness:
 
 if FUSES:
     rule fusion_report:
-        input: FUSION
+        input: EFFICIENCY, FUSION
         output: FUSED
         log: RUNS + "/notebooks/08_fusion_report.ipynb"
         params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]

@@ -32,7 +32,7 @@ def embed(
     positions, # Which of them, `(n,)`
     batch_size:int=256, # Patches at a time
     device='cpu', # Where the encoder runs
-)->np.ndarray: # `(n,512)` float32, row-aligned with `positions`
+)->np.ndarray: # `(n,dim)` float32, row-aligned with `positions`
     "Embeddings of whole patches, in evaluation mode."
     was,encoder = encoder.training,encoder.to(device).eval()
     name = encoder.sensor.name
@@ -46,7 +46,7 @@ def cached_embeddings(
     store:Store, # All of its patches are encoded
     folder, # Of the cache
     device='cpu', # Where the encoder runs
-)->np.ndarray: # `(len(store),512)` float32
+)->np.ndarray: # `(len(store),dim)` float32
     "Embeddings of a whole store, computed once for the same encoder and store."
     key = hashlib.sha256(f'{state_digest(encoder)} {encoder.sensor} {encoder.input_size} {encoder.window} {sorted(store.about["sha256"].items())}'.encode()).hexdigest()[:16]
     path = Path(folder)/f'{encoder.sensor.name}_{key}.npy'
@@ -139,14 +139,15 @@ def prior_scores(
 def image_statistics(
     store:Store, # Patches
     sensor:Sensor, # Whose bands
+    positions=None, # Which of them, `(m,)`; all if absent
     batch_size:int=512, # Patches at a time
-)->np.ndarray: # `(len(store), 5c)`: mean, standard deviation and three quartiles of each band
+)->np.ndarray: # `(m,5c)`: mean, standard deviation and three quartiles of each band
     "What a patch looks like when its pixels are shuffled."
     quartiles = torch.tensor([.25,.5,.75])
     def describe(x):
         flat = x.flatten(2)
         return torch.cat([flat.mean(2), flat.std(2), *torch.quantile(flat, quartiles, dim=2)], 1).numpy()
-    return np.concatenate([describe(b[sensor.name]) for b,_ in batches(store, [sensor], np.arange(len(store)), batch_size)])
+    return np.concatenate([describe(b[sensor.name]) for b,_ in batches(store, [sensor], np.arange(len(store)) if positions is None else positions, batch_size)])
 
 # %% ../nbs/12_downstream.ipynb #1268fe77
 @dataclass(frozen=True)

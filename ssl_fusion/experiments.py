@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_split', 'views_of', 'Bench', 'open_bench',
-           'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe', 'tuned',
-           'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name', 'cell_done', 'save_cell',
-           'run_cell', 'run_grid', 'show_cell']
+           'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe', 'training_views',
+           'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name', 'cell_done',
+           'save_cell', 'run_cell', 'run_grid', 'show_cell']
 
 # %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
 from dataclasses import dataclass
 from pathlib import Path
+from torch import nn
 from .archives import Archive, archives_at, located, open_archive
 from .augment import Views, views_for
 from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
@@ -150,7 +151,7 @@ def encoder_of(
     if initialisation=='imagenet-fair': return imagenet_encoder(sensor, True, *own())
     if initialisation=='standin': return imagenet_standin(sensor, [0.]*n, [1.]*n, input_size=None)
     if initialisation=='standin-fair': return imagenet_standin(sensor, *own())
-    return scratch_encoder(sensor, *training_statistics(bench, sensor), bench.cfg.stem, seed, window=bench.cfg.ft_view_size)
+    return scratch_encoder(sensor, *training_statistics(bench, sensor), bench.cfg.backbone, seed, window=bench.cfg.window)
 
 def arm_encoders(
     bench:Bench,
@@ -183,6 +184,18 @@ def run_probe(
     if key not in bench.probes: bench.probes[key] = choose_probe(z[labelled], y[labelled], z[v], y[v], bench.store.task)
     return bench.probes[key]
 
+# %% ../nbs/16_experiments.ipynb #58683402
+def training_views(
+    classifier:nn.Module, # Whose encoders are to be trained
+    side:int, # Of a patch in pixels
+    area, # Range of a crop's area as a share of what the encoders look at; no crop is larger than the patch
+)->dict: # Sensor name -> `Views`: crops, flips and turns alone
+    "Views at the scale at which the encoders of a classifier look at patches."
+    seen = {m.window for m in classifier.modules() if isinstance(m, Encoder)}
+    size = min(*seen, side) if len(seen)==1 and None not in seen else side
+    share = tuple(min(1., a*(size/side)**2) for a in area)
+    return {s.name: views_for(s, size, area=share, p_jitter=0., grey=0., blur=0., solarise=0., speckle=0.) for s in classifier.trunk.sensors}
+
 # %% ../nbs/16_experiments.ipynb #5e69a0c3
 def tuned(
     bench:Bench,
@@ -194,7 +207,7 @@ def tuned(
     "Train a whole classifier, stopped where validation was best."
     cfg = bench.cfg
     if probe: start_from(classifier, probe)
-    views = {s.name: views_for(s, cfg.ft_view_size, area=tuple(cfg.ft_area), p_jitter=0., grey=0., blur=0., solarise=0., speckle=0.) for s in classifier.trunk.sensors}
+    views = training_views(classifier, bench.store.arrays[classifier.trunk.sensors[0].source].shape[-1], cfg.ft_area)
     how = FineTuning(cfg.ft_epochs, cfg.ft_min_steps, cfg.ft_max_steps, cfg.ft_batch_size, cfg.ft_lr if probe else cfg.scratch_lr)
     return fine_tune(classifier, bench.store, labelled, bench.stop, views, how, seed)
 

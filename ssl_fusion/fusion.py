@@ -376,7 +376,7 @@ def load_variants(
     path, # `data/talk/variants.csv`
 )->pd.DataFrame: # Columns `VARIANT`; `sensors` and `initialisation` as lists, one entry a branch
     "The talk's fusion experiments as rows."
-    table = pd.read_csv(path, keep_default_na=False)
+    table = pd.read_csv(path, keep_default_na=False, na_values=dict(map_10='', map_100=''))
     if list(table)!=VARIANT: raise ValueError(f'{path} should have the columns {VARIANT}, has {list(table)}')
     for c in 'sensors','initialisation': table[c] = table[c].str.split('+', regex=False)
     known = {'none','early','late',*FUSIONS}

@@ -217,7 +217,7 @@ def pretrain(
     views:Views, # How the two views differ
     recipe:Recipe=Recipe(), # Epochs, batch, learning rate, loss, projector
     seed:int=0, # Of weights, order and views
-    stem:str='imagenet', # Of the encoder
+    backbone:str='resnet18', # Of the encoder, see `make_backbone`
     keep_every:int=0, # Also keep the encoder every so many epochs; 0 for the last alone
     save_every:float=60., # Seconds between two checkpoints, at the least
     fabric:Fabric=None, # Device, precision and ranks; the default is one device
@@ -226,21 +226,21 @@ def pretrain(
     fabric,folder = fabric or default_fabric(),Path(folder)
     if len(positions)<recipe.batch_size: raise ValueError(f'batch_size {recipe.batch_size} exceeds the {len(positions)} patches to train on')
     folder.mkdir(parents=True, exist_ok=True)
-    about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions), pretrained_stem=stem)
+    about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=store.arrays[sensor.source].shape[-1])
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
-    encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), stem, seed, window=views.size)
+    encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), backbone, seed, window=views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     twins,adam = fabric.setup(twins, adam)
-    first = load_checkpoint(checkpoint, twins, adam, **about)
+    first = load_checkpoint(checkpoint, twins, adam, backbone=backbone, **about)
     rewind_log(folder/'log.jsonl', first*(len(positions)//recipe.batch_size))
     saved = time.monotonic()
     for epoch in train(fabric, twins, adam, store, positions, views, recipe, folder, seed, first):
         if not fabric.is_global_zero: continue
         if epoch==recipe.epochs or time.monotonic()-saved>=save_every:
-            save_checkpoint(checkpoint, twins, adam, epochs_done=epoch, **about)
+            save_checkpoint(checkpoint, twins, adam, epochs_done=epoch, backbone=backbone, **about)
             saved = time.monotonic()
         if keep_every and epoch%keep_every==0: save_encoder(encoder, folder/f'encoder_epoch{epoch:04}.safetensors', seen, epochs_done=epoch, **made)
     if fabric.is_global_zero: save_encoder(encoder, done, seen, epochs_done=recipe.epochs, **made)

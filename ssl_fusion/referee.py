@@ -98,7 +98,7 @@ def said_of_clouds(
     "The slide's table of clouds and shadows, read: what each source loses against the control."
     if not len(table) or 'cloudy' not in set(table.evaluated_on): return Markdown('*Not run in this profile: no cloudy patches, or one sensor.*')
     lines,theirs = [],talk.set_index(['source','subset','fraction'])['map']
-    for (how,strategy,special,f),rows in table.groupby(['initialisation','strategy','training','fraction'], sort=False):
+    for (how,strategy,special,f),rows in table[table.strategy!='floor'].groupby(['initialisation','strategy','training','fraction'], sort=False):
         ours = rows.pivot(index='source', columns='evaluated_on', values='mean')
         control = 'clear control' if 'clear control' in ours else 'test'
         lost = lambda s: f"{s} {100*(ours.loc[s,'cloudy']-ours.loc[s,control]):+.1f}"
@@ -114,8 +114,8 @@ def said_of_clouds(
 def said_of_visibility(
     gains:pd.DataFrame, # `gain_under_clouds.csv`
 )->Markdown:
-    "Whether fusion gains most where it is cloudy, a line a comparison."
-    lines = [f"- {r.initialisation} {r.strategy}{r.training and f', {r.training}'}, {r.fraction:g} %: the gain over {r.over} is {100*r.effect:+.1f} points ({100*r.lo:+.1f} to {100*r.hi:+.1f}) larger under clouds than on the control: {r.verdict}." for r in gains.itertuples()]
+    "By how much fusion's gain is larger where it is cloudy, a line a comparison."
+    lines = [f"- {r.strategy}, {r.fraction:g} %: over {r.over_source} by {100*r.effect:+.1f} points ({100*r.lo:+.1f} to {100*r.hi:+.1f}): {r.verdict}." for r in gains.itertuples()]
     return Markdown('\n'.join(lines) or '*Not run in this profile: no cloudy patches with clear ones like them, or one sensor.*')
 
 # %% ../nbs/17b_referee.ipynb #b235c1bc

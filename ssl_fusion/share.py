@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 from . import __version__
 from .sensors import Sensor
 from .store import UNITS, Store
-from .encoders import Encoder, encoder_meta, load_encoder, seeded
+from .encoders import RESNET18, Encoder, encoder_meta, load_encoder, seeded
 from .fusion import Classifier, Concat, Early, patches
 from .records import Record, replacing
 
@@ -72,7 +72,7 @@ class Part:
     sensor:Sensor # Bands and scaling; several sensors' for early fusion
     mean:tuple[float,...] # Of each band after scaling
     std:tuple[float,...] # Of each band after scaling
-    stem:str # Key in `STEMS`
+    backbone:str # Its name, see `make_backbone`
     input_size:int|None # Side that patches are enlarged to, in pixels
     window:int|None # Side of the windows through which larger patches are seen, in pixels
     made:dict[str,Any] # Pre-training: data, view and patch size, recipe, seed
@@ -123,8 +123,8 @@ def part_of(
     meta:dict, # From `encoder_meta` of its file; empty for one that was not pre-trained
 )->Part:
     "What there is to say about an encoder."
-    made = {k: v for k,v in meta.items() if k not in ('sensor','mean','std','stem','input_size','window')}
-    return Part(sensor=encoder.sensor, mean=tuple(encoder.mean.tolist()), std=tuple(encoder.std.tolist()), stem=encoder.stem,
+    made = {k: v for k,v in meta.items() if k not in ('sensor','mean','std','backbone','input_size','window')}
+    return Part(sensor=encoder.sensor, mean=tuple(encoder.mean.tolist()), std=tuple(encoder.std.tolist()), backbone=encoder.backbone_name,
                 input_size=encoder.input_size, window=encoder.window, made=made)
 
 # %% ../nbs/18_share.ipynb #3730f0fc
@@ -161,7 +161,7 @@ def network(
 )->nn.Module: # `Classifier` where there are classes, else `Concat` or `Early`
     "A network as the facts have it, its weights not yet loaded."
     with seeded(0):
-        encoders = [Encoder(p.sensor, p.mean, p.std, p.stem, p.input_size, p.window) for p in facts.parts]
+        encoders = [Encoder(p.sensor, p.mean, p.std, p.backbone, p.input_size, p.window) for p in facts.parts]
         trunk = Early(encoders[0], facts.sensors) if facts.fusion=='early fusion' else Concat({e.sensor.name: e for e in encoders})
         return Classifier(trunk, len(facts.classes)) if facts.classes else trunk
 
@@ -229,7 +229,7 @@ def front_matter(
     "What the hub shows and searches."
     kind = 'image-classification' if facts.classes else 'image-feature-extraction'
     learned = ['self-supervised-learning', 'barlow-twins']*any(p.made.get('epochs_done') for p in facts.parts)
-    tags = ['earth-observation', 'remote-sensing', *learned, 'resnet18', *(f'sentinel-{s.source[1]}' for s in facts.sensors if s.source in ('S1','S2'))]
+    tags = ['earth-observation', 'remote-sensing', *learned, *dict.fromkeys(p.backbone for p in facts.parts), *(f'sentinel-{s.source[1]}' for s in facts.sensors if s.source in ('S1','S2'))]
     about = dict(license=facts.licence, library_name='ssl_fusion', pipeline_tag=kind, tags=tags+['simulated']*facts.simulated)
     if not facts.record: return about
     name = facts.record.dataset+' (simulated)'*facts.record.simulated
@@ -254,7 +254,7 @@ def training_table(facts:Facts)->str:
     "What each encoder was made from."
     stats = lambda p: '; '.join(f'{b} {m:.4g} ± {s:.4g}' for b,m,s in zip(p.sensor.bands, p.mean, p.std))
     known = lambda p: ', '.join(f'{k} {p.made[k]}' for k in ('data','simulated','patches','patch_size','view_size','epochs_done','seed') if k in p.made) or 'not pre-trained'
-    return markdown_table(('encoder', 'normalisation after scaling', 'stem', 'enlarged to', 'windows of', 'pre-training, without labels'), [(p.sensor.name, stats(p), p.stem, p.input_size or 'not', p.window or 'the whole patch', known(p)) for p in facts.parts])
+    return markdown_table(('encoder', 'normalisation after scaling', 'backbone', 'enlarged to', 'windows of', 'pre-training, without labels'), [(p.sensor.name, stats(p), p.backbone, p.input_size or 'not', p.window or 'the whole patch', known(p)) for p in facts.parts])
 
 # %% ../nbs/18_share.ipynb #a18dca47
 USE = '''```python
@@ -380,6 +380,7 @@ def into_resnet18(
     encoder:Encoder,
 )->nn.Module: # The same network, in evaluation mode: standardised patches to embeddings, `(n,512)`
     "Load an encoder into another library's ResNet18."
+    if encoder.backbone_name not in RESNET18: raise ValueError(f'the encoder is {encoder.backbone_name!r}, no ResNet18')
     own = encoder.backbone.conv1
     net.conv1 = nn.Conv2d(own.in_channels, own.out_channels, own.kernel_size, own.stride, own.padding, bias=False)
     net.maxpool,net.fc = net.maxpool if isinstance(encoder.backbone.maxpool, nn.MaxPool2d) else nn.Identity(),nn.Identity()
@@ -405,7 +406,7 @@ def for_torchgeo(
     parts = [(p, e) for p,e in zip(shared.facts.parts, encoders_of(shared.net)) if p.sensor.source==source]
     if not parts: raise ValueError(f'no encoder of its own for source {source!r}, there are {[p.sensor.source for p in shared.facts.parts]}')
     (part,encoder), = parts
-    if part.stem!='imagenet': raise ValueError(f"torchgeo builds the stem 'imagenet', this encoder has {part.stem!r}: use into_resnet18")
+    if part.backbone!='resnet18': raise ValueError(f"torchgeo builds 'resnet18', this encoder is {part.backbone!r}")
     bands = [{'B8A': 'B8a'}.get(b, b.replace('B0', 'B')) for b in part.sensor.bands]
     meta = dict(dataset=part.made.get('data'), in_chans=part.sensor.channels, model='resnet18', ssl_method='barlow_twins' if part.made.get('epochs_done') else None, bands=bands)
     return TorchGeoWeights(Transforms(encoder), meta, encoder.backbone.state_dict())

@@ -10,7 +10,7 @@ import numpy as np, torch
 from collections.abc import Mapping
 from .config import FusionVariants, at_root
 from .downstream import Chosen, choose_probe, predict
-from .encoders import WeightsUnavailable
+from .encoders import RESNET18, WeightsUnavailable
 from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
 from .fusion import GROUPS, Late, build_variant, load_variants
 from .pretrain import default_fabric
@@ -73,6 +73,7 @@ def why_not(
 )->str: # Empty if it can be run
     "Why a row cannot be run."
     if reason := lacking(row, bench.store): return reason
+    if row.fusion=='mid' and bench.cfg.backbone not in RESNET18: return f'mid-level fusion cuts ResNet18 between its stages, the backbone is {bench.cfg.backbone}'
     if 'ssl' in row.initialisation and (absent := [s for s in row.sensors if s not in bench.cfg.encoders]): return f"no pre-trained encoder for {', '.join(absent)}"
     try:
         for s,how in zip(row.sensors, row.initialisation):

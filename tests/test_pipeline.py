@@ -66,11 +66,14 @@ def test_smoke_ends_in_the_slide_on_fusion(smoke):
     figures = smoke/'figures/smoke'
     tables = {name: pd.read_csv(figures/f'{name}.csv') for name in ('fusion_variants','clouds_and_shadows','coverage','missing_sensor')}
     for name in tables: assert 'SIMULATED' in (figures/f'{name}.svg').read_text()
-    variants = tables['fusion_variants'].set_index('model')
-    assert set(variants.index.str[:2].str.strip())=={'a','b','c','d','e1','e2','e3'} and set(variants.fraction)=={10,100}
-    assert (variants.loc[['a','b','c','d','e3 initialisation','e1 bands','e1 fusion','e2 fusion','e3 fusion']].status=='ok').all()
+    floors = tables['fusion_variants'].definition=='floor'
+    assert set(tables['fusion_variants'].model[floors])=={'image statistics + linear','untrained encoder','class prior'}
+    for name in 'clouds_and_shadows','coverage','missing_sensor': assert {'statistics','random','prior'}<=set(tables[name].initialisation[tables[name].strategy=='floor'])
+    variants = tables['fusion_variants'][~floors].set_index('model')
+    assert set(variants.index.str[:2].str.strip())=={'a','b','c','d','e1','e2','e3','f1','f2'} and set(variants.fraction)=={10,100}
+    assert (variants.loc[['a','b','c','d','e3 initialisation','e1 stand-in','e2 stand-in','e1 bands','e1 fusion','e2 fusion','e3 fusion']].status=='ok').all()
     assert variants.loc['e2 bands'].reason.str.contains('no S2 band B01').all() # Nothing is made up for what the store lacks
-    assert set(tables['coverage'].special.fillna(''))=={'','met clouds','S1 shuffled'} and set(tables['missing_sensor'].condition.fillna(''))=={'','S1 absent','S2 absent'}
+    assert set(tables['coverage'].model.fillna('')+tables['coverage'].condition.fillna(''))=={'','met clouds','S1 shuffled'} and set(tables['missing_sensor'].condition.fillna(''))=={'','S1 absent','S2 absent'}
     text = (figures/'notebooks/09_slides.ipynb').read_text()
     assert 'The patches are simulated' in text and 'Of 6 pairs of variants' in text
 
@@ -98,7 +101,7 @@ def test_saving_a_notebook_runs_nothing(smoke):
 
 @pytest.mark.parametrize('change,runs', [
     (dict(metric='macro_ap'), 'report claims fusion_report slides'),
-    (dict(coverages=[0.,40.]), 'robustness fusion_report slides'),
+    (dict(coverages=[0.,40.]), 'robustness claims fusion_report slides'),
     (dict(scratch_lr=2e-3), 'label_efficiency fusion_variants report claims fusion_report slides'),
     (dict(pretrain_lr=2e-3), 'pretrain label_efficiency fusion_variants robustness report claims fusion_report slides')], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
@@ -129,7 +132,7 @@ def test_unknown_profile_key_is_refused(copy):
 # ---- the talk at full size, on archives of a few patches ----------------------------------------------------------------
 
 TINY = dict(SMOKE, splits=['random'], flagged='keep', sensors={'S1+S2': ['S1','S2']}, arms=[['prior','floor'], ['scratch','scratch'], ['ssl','TL'], ['ssl','FT']],
-            fractions=[50, 100], pretrain_epochs=1, pretrain_warmup_epochs=0., pretrain_batch_size=2, view_size=64, ft_view_size=120, ft_batch_size=2, stop_patches=2, bootstrap=5, cut=['source'])
+            fractions=[50, 100], pretrain_epochs=1, pretrain_warmup_epochs=0., pretrain_batch_size=2, view_size=64, window=120, ft_batch_size=2, stop_patches=2, bootstrap=5, cut=['source'])
 for key in 'title','budget','dataset','store','scenes','grid','patch_size','archive_seed': TINY.pop(key)
 
 def tiny_v1(folder):
@@ -171,8 +174,9 @@ def tiny_eurosat_ms(folder, images=6):
     for part,names in lists.items(): (folder/f'eurosat-spatial-{part}.txt').write_text('\n'.join(names))
 
 def test_all_bands_of_eurosat_from_archive_to_label_efficiency(copy, tmp_path):
+    "With a backbone of timm: from profile to pre-training, frozen and fine-tuned."
     tiny_eurosat_ms(tmp_path/'eurosat-ms')
-    change = dict(dataset='eurosat-ms', data_folder=str(tmp_path), sources=dict(S2=['B04','B03','B02','B8A']), sensors=dict(S2=['S2']),
+    change = dict(dataset='eurosat-ms', data_folder=str(tmp_path), backbone='test_resnet', sources=dict(S2=['B04','B03','B02','B8A']), sensors=dict(S2=['S2']),
                   arms=[['prior','floor'], ['scratch','scratch'], ['ssl','TL'], ['ssl','FT']], fractions=[50, 100], metric='accuracy')
     table = run_profile(copy, 'smoke', 'tiny-eurosat-ms', change)
     assert set(table.dataset)=={'eurosat-ms'} and (table.status=='ok').all() and not table.simulated.any() and set(table.split)=={'spatial'}
