@@ -1,7 +1,7 @@
 # The pipeline of a profile: prepare data -> pre-train each sensor -> label efficiency -> report
 #                                                                 -> fusion variants, robustness (where there are S1 and S2)
 #                                                                 -> all of these -> claims, fusion report
-#                                                                 -> the talk, slide by slide.
+#                                                                 -> the talk, slide by slide; the claims of all profiles.
 #
 #   make reproduce PROFILE=quick        or        snakemake --cores 2 --config profile=quick
 #   snakemake --cores 2 --configfile trial.yml      with some keys otherwise: {profile: quick, set: {pretrain_epochs: 2}, runs: runs/trial, figures: figures/trial}
@@ -9,15 +9,15 @@
 # Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
 # a notebook was only saved. Executor plugins take the same rules to clusters: snakemake --executor slurm ...
-import json
+import json, os
 from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
 
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims",
-         "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides") else ["config", "report"]) for step, nb in STEPS.items()}
+         "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides", "overview": "10_overview"}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides", "overview") else ["config", "report"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}
@@ -105,6 +105,11 @@ def sliding(wildcards):
     return json.dumps({"profile": NAME, "figures": FIGURES, "talk": "data/talk", "facts": facts})
 
 
+def surveying(wildcards):
+    folder = os.path.dirname(FIGURES)
+    return json.dumps({"figures": folder, "out": f"{folder}/overview"})
+
+
 def encoders(wildcards):
     return list(encoder_files(wildcards.split, P.sensors[wildcards.source]).values())
 
@@ -122,7 +127,7 @@ FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_
 
 
 rule all:
-    input: FIGURES + "/notebooks/.kept"
+    input: FIGURES + "/notebooks/.kept", RUNS + "/overview.done"
 
 
 rule prepare_data:
@@ -206,6 +211,16 @@ rule slides:
     output: touch(RUNS + "/slides.done")
     log: RUNS + "/notebooks/09_slides.ipynb"
     params: y=sliding, code=CODE["slides"], nb=STEPS["slides"]
+    threads: THREADS
+    shell: PAPERMILL
+
+
+# Of all profiles, whichever of them has run.
+rule overview:
+    input: FIGURES + "/claims.csv"
+    output: touch(RUNS + "/overview.done")
+    log: RUNS + "/notebooks/10_overview.ipynb"
+    params: y=surveying, code=CODE["overview"], nb=STEPS["overview"]
     threads: THREADS
     shell: PAPERMILL
 

@@ -6,8 +6,8 @@
 __all__ = ['Positive', 'Natural', 'Share', 'Percent', 'Rate', 'Dataset', 'Split', 'Source', 'Initialisation', 'Strategy', 'Arm',
            'Backbone', 'OWN', 'known_arm', 'arm_name', 'known_backbone', 'Parameters', 'PrepareData', 'Pretrain',
            'Labelled', 'Tuned', 'LabelEfficiency', 'FusionVariants', 'Robustness', 'Slides', 'Report', 'Claims',
-           'FusionReport', 'check', 'root', 'at_root', 'Profile', 'load_profile', 'prefixed', 'imported_rooms',
-           'notebook_code', 'digest_of', 'code_digest', 'room_digest']
+           'FusionReport', 'Overview', 'check', 'root', 'at_root', 'Profile', 'load_profile', 'prefixed',
+           'imported_rooms', 'notebook_code', 'digest_of', 'code_digest', 'room_digest']
 
 # %% ../nbs/14_config.ipynb #c7d6182f
 import ast, hashlib, json, yaml
@@ -181,6 +181,12 @@ class FusionReport(Parameters):
     talk:str # Folder of the talk's numbers
     out:str # Folder of figures
     metric:Literal['micro_ap','macro_ap'] # What is drawn
+
+# %% ../nbs/14_config.ipynb #bc166bc5
+class Overview(Parameters):
+    "The claims of all profiles side by side."
+    figures:str # Folder of figures, a folder a profile
+    out:str # Path of the figure, without suffix
 
 # %% ../nbs/14_config.ipynb #10e6ea17
 OWN = {'In','Out','exit','quit','open','get_ipython'} # IPython's
