@@ -303,7 +303,8 @@ def by_training(
 )->pd.DataFrame: # With a column `training`: 'met clouds' or empty
     "The models of one sensor and of both, under no simulated cloud, by whether they met clouds in training."
     plain = records[records.model.isin(['a','b','d','','met clouds']) & (records.condition=='') & (records.coverage==0)]
-    plain = plain.assign(evaluated_on=plain.evaluated_on.replace('clear test', 'test'), training=plain.model.where(plain.model=='met clouds', ''))
+    whole = ~plain.groupby(['initialisation','strategy']).evaluated_on.transform(lambda parts: 'test' in set(parts)) # All of the test part is clear
+    plain = plain.assign(evaluated_on=plain.evaluated_on.mask(whole & (plain.evaluated_on=='clear test'), 'test'), training=plain.model.where(plain.model=='met clouds', ''))
     prepared = plain.initialisation.isin(plain.initialisation[plain.training!=''])
     return pd.concat([plain, plain[prepared & (plain.source=='S1')].assign(training='met clouds')]) # Radar meets none
 

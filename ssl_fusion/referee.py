@@ -144,6 +144,7 @@ def beside_the_talk(
 def reasons(
     facts:dict, # As `TALK`, of a profile
     simulated:bool,
+    strategies=(), # Labels of those that ran
 )->Markdown:
     "Why results may differ from the talk's, most likely first."
     found = []
@@ -152,4 +153,5 @@ def reasons(
     if 'random' not in facts['split']: found.append(f"**Split.** {facts['split']}: neighbours of test patches are not in training, as they are where patches are split at random; that costs every arm, and those with the most capacity most.")
     if 'left out' in facts['clouds']: found.append(f"**Clouds.** Here {facts['clouds']}: no model has met any but those prepared for it, and it shows on the cloudy patches; the talk's models had.")
     if 'precision' in facts['metric']: found.append(f"**Metric.** {facts['metric']} over the whole test set; the talk averaged batches, which for the same predictions gives another number.")
+    if any('EfficientNet' in s for s in strategies): found.append("**ImageNet.** EfficientNet-Lite0's weights stand beside or in the place of ResNet18's: another, newer network, so how far SSL is from it is not what the talk compares.")
     return Markdown('\n'.join(f'{i}. {text}' for i,text in enumerate(found, 1)) or 'Data, budget, split and metric are the talk\'s.')

@@ -97,8 +97,8 @@ def conditions(
     bench:Bench,
 )->list: # Of `Condition`s
     "Everything that models are tested under."
-    clear,cloudy = clear_test(bench),unmet_cloudy(bench)
-    parts = {'cloudy': cloudy, 'clear control': matched(bench.store.index, cloudy, clear)}
+    test,clear,cloudy = bench.parts['test'],clear_test(bench),unmet_cloudy(bench)
+    parts = {'cloudy': cloudy, 'clear control': matched(bench.store.index, cloudy, clear)} | ({'test': test} if len(test)>len(clear) else {})
     found = [Condition(name, '', 0., at) for name,at in parts.items() if len(at)>1]+[Condition('clear test', '', float(c), clear) for c in bench.cfg.coverages]
     lost = [Condition('clear test', f'{s} absent', 0., clear) for s in ('S1','S2')]
     return [*found, *(c._replace(condition='S1 shuffled') for c in found), *lost]
