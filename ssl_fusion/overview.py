@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from pathlib import Path
 from textwrap import wrap
 from .claims import VERDICTS
-from .report import dataset_label, dress, style
+from .report import SOURCES, dataset_label, dress, style
 
 # %% ../nbs/17c_overview.ipynb #43ccec60
 def all_verdicts(
@@ -42,7 +42,8 @@ def plot_overview(
     title:str='The talk\'s claims, dataset by dataset',
 )->Figure:
     "A row a claim and source, a column a profile and split."
-    rows = table[['claim','evaluated_on','text','source']].sort_values(['claim','evaluated_on','source'], ascending=[True,False,True], kind='stable').drop_duplicates(['text','source'])
+    order = {name: i for i,name in enumerate(['test', *SOURCES])} # The claim on its own test set first
+    rows = table.sort_values(['claim','evaluated_on','source'], key=lambda c: c if c.name=='claim' else c.map(order).fillna(len(order)), kind='stable').drop_duplicates(['text','source'])
     rows = [(f'{r.claim}. {r.text}', r.source) for r in rows.itertuples() if r.source or not ((table.text==r.text) & (table.source!='')).any()]
     columns = list(table.groupby(['profile','split'], sort=False).groups)
     heads = ['\n'.join([p, *wrap(dataset_label(table[table.profile==p]), 26), f'{s} split']) for p,s in columns]

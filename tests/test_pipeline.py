@@ -77,6 +77,11 @@ def test_smoke_ends_in_the_slide_on_fusion(smoke):
     text = (figures/'notebooks/09_slides.ipynb').read_text()
     assert 'The patches are simulated' in text and 'Of 6 pairs of variants' in text
 
+def test_settings_are_chosen_without_test_patches(smoke):
+    run(smoke, BIN/'python', 'tools/choose_tuning.py', 'smoke', 'ssl', '--rates', '1e-3', '--steps', '2', '--fractions', '100', '--split', 'published')
+    table = pd.read_csv(smoke/'figures/smoke/tuning.csv')
+    assert table.steps.tolist()==[2] and table.validation.between(0, 1).all() and not (smoke/'runs/smoke/tuning').exists() # Nothing predicted, nothing recorded
+
 def test_kept_notebooks_hold_their_parameters_and_no_paths(smoke):
     kept = sorted((smoke/'figures/smoke/notebooks').glob('*.ipynb'))
     assert len(kept)==1+2+3+1+1+4
