@@ -6,7 +6,7 @@
 __all__ = ['STRATEGIES', 'FLOORS', 'SOURCES', 'DATASETS', 'METRIC_LABELS', 'TALK_NOTE', 'FRACTIONS', 'ARM', 'COLUMNS',
            'RUN_COLOURS', 'Strategy', 'style', 'strategy_labels', 'summarise', 'in_order', 'scored', 'label_efficiency',
            'dataset_label', 'spread_label', 'not_run_label', 'caption', 'draw_strategies', 'draw_talk', 'draw_floors',
-           'label_floors', 'fraction_axis', 'legend_handles', 'dress', 'plot_label_efficiency', 'load_talk',
+           'frame', 'label_floors', 'fraction_axis', 'legend_handles', 'dress', 'plot_label_efficiency', 'load_talk',
            'talk_note', 'talk_table', 'as_text', 'to_markdown', 'show_table', 'difference', 'label_gain', 'fusion_gain',
            'load_log', 'pretraining_curves', 'readable_log', 'plot_pretraining', 'save_figure', 'save_table']
 
@@ -196,17 +196,32 @@ def draw_floors(
         ax.plot(r.fraction, r['mean'], FLOORS[label].dash, c=FLOORS[label].colour, lw=1, zorder=1)
 
 # %% ../nbs/15_report.ipynb #d829efa4
+def frame(
+    axs:Iterable[Axes], # The panels, which share their y axis
+    panels:Iterable[pd.DataFrame], # Their rows, from `label_efficiency`
+    theirs:Iterable[pd.DataFrame], # The talk's values in them
+)->None:
+    "Limits of the shared axis: those of the strategies; a floor far below, such as the class prior of ten classes, does not squeeze them."
+    rows = pd.concat(panels)
+    floor = rows.strategy.isin(FLOORS)
+    values = np.concatenate([rows.loc[~floor, ['mean','lo','hi']].to_numpy(float).ravel(), *(t.value.to_numpy(float) for t in theirs if len(t))])
+    if not np.isfinite(values).any(): return
+    low,high = np.nanmin(values),np.nanmax(values)
+    low = min([low, *rows['mean'][floor & (rows['mean']>low-.3*(high-low))]])
+    for ax in axs: ax.set_ylim(low-.05*(high-low), high+.05*(high-low))
+
 def label_floors(
     axs:Iterable[Axes], # The panels, from left to right, with everything drawn
     panels:Iterable[pd.DataFrame], # Their rows
 )->None:
-    "Name each floor at the right edge of the last panel that has it, no name on top of another."
+    "Name each floor at the right edge of the last panel that has it, no name on top of another; the value of one below the axis."
     where = {label: (ax, r['mean'].iloc[-1]) for ax,rows in zip(axs, panels) for label,r in rows[rows.strategy.isin(FLOORS)].groupby('strategy')}
     below = {}
     for label,(ax,y) in sorted(where.items(), key=lambda item: item[1][1]):
         low,high = ax.get_ylim()
-        below[ax] = max(y, below.get(ax, low)+.045*(high-low))
-        ax.text(1.01, below[ax], label, transform=ax.get_yaxis_transform(), va='center', fontsize=7, c='.35')
+        text = label if y>=low else f'{label}: {y:.2f} (below)'
+        below[ax] = max(y, below.get(ax, low-.025*(high-low))+.045*(high-low))
+        ax.text(1.01, below[ax], text, transform=ax.get_yaxis_transform(), va='center', fontsize=7, c='.35')
 
 # %% ../nbs/15_report.ipynb #fba5afab
 def fraction_axis(
@@ -265,12 +280,13 @@ def plot_label_efficiency(
     talk = pd.DataFrame(columns=['source','strategy','metric']) if talk is None else talk
     theirs = [talk[(talk.source==source) & (talk.metric==metric) & ('random' in split)] for source,split in keys]
     with style():
-        fig = Figure((max(6 if table.strategy.nunique()<11 else 8.5, 1+3*len(panels)), 4), layout='constrained')
+        many = table.strategy.nunique()>=11
+        fig = Figure((max(8.5 if many else 6, 1+3*len(panels)), 4.8 if many and len(panels)==1 else 4), layout='constrained')
         axs = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax,rows,values,(source,split) in zip(axs, panels, theirs, keys):
             draw_floors(ax, rows); draw_talk(ax, values); draw_strategies(ax, rows); fraction_axis(ax)
             ax.set_title(SOURCES.get(source, source)+(f', {split} split' if table.split.nunique()>1 else ''))
-        label_floors(axs, panels)
+        frame(axs, panels, theirs); label_floors(axs, panels)
         axs[0].set_ylabel(METRIC_LABELS.get(metric, metric))
         footer = caption(table)+TALK_NOTE*any(map(len, theirs))
         return dress(fig, title, footer, legend_handles(table, pd.concat(theirs)), table.simulated.any())
