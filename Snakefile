@@ -9,7 +9,8 @@
 # Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
 # a notebook was only saved. Executor plugins take the same rules to clusters: snakemake --executor slurm ...
-import json, os
+import json
+from pathlib import Path
 from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
 
 NAME = config.get("profile", "quick")
@@ -51,6 +52,10 @@ def pretraining(wildcards):
     return json.dumps(keys("pretrain_", "store", "backbone", "view_size") | own)
 
 
+def budget_of(arm):
+    return P.budgets[arm].own if arm in P.budgets else {}
+
+
 def efficiency(wildcards):
     w = wildcards
     plain = ("store", "fractions", "seeds", "tuned_seeds", "backbone", "window", "scratch_lr", "stop_patches", "bootstrap")
@@ -61,7 +66,7 @@ def efficiency(wildcards):
         "sensors": P.sensors[w.source], "arms": [ARMS[w.arm]] if ARMS[w.arm] else P.arms,
         "encoders": encoder_files(w.split, P.sensors[w.source]),
     }
-    return json.dumps(keys("none_", *plain) | fine | P.budgets.get(w.arm, {}) | own)
+    return json.dumps(keys("none_", *plain) | fine | budget_of(w.arm) | own)
 
 
 def labelled(wildcards, out):
@@ -84,7 +89,9 @@ def clouding(wildcards):
 
 def reporting(wildcards):
     logs = {f"{s}, {LABELS[split]} split": f"{RUNS}/pretrain/{split}/{s}/log.jsonl" for split in P.splits for s in PRETRAINED}
-    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric})
+    budgets = [f"{arm.replace('_', ' ')} {', '.join(f'{k} {v:g}' for k, v in budget_of(arm).items())}" for arm in P.budgets]
+    remark = f" Trained with a budget of their own: {'; '.join(budgets)}." if budgets else ""
+    return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric, "remark": remark})
 
 
 def claiming(wildcards):
@@ -106,8 +113,8 @@ def sliding(wildcards):
 
 
 def surveying(wildcards):
-    folder = os.path.dirname(FIGURES)
-    return json.dumps({"figures": folder, "out": f"{folder}/overview"})
+    folder = Path(FIGURES).parent
+    return json.dumps({"figures": str(folder), "out": str(folder / "overview")})
 
 
 def encoders(wildcards):
@@ -123,6 +130,7 @@ LOGS = expand(RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb", split=P.sp
      + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS) \
      + expand(RUNS + "/notebooks/{step}_{split}.ipynb", step=["06_fusion_variants", "07_robustness"], split=P.splits[:1] if FUSES else [])
 FUSION = expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustness"], split=P.splits[:1] if FUSES else [])
+GAINS = [FIGURES + "/gain_under_clouds.csv"] if FUSES else []
 FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_shadows", "coverage", "missing_sensor") for kind in ("csv", "svg", "png")] if FUSES else []
 
 
@@ -169,7 +177,7 @@ rule report:
 
 rule claims:
     input: EFFICIENCY, FUSION, P.store + "/store.json"
-    output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv"
+    output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv", GAINS
     log: RUNS + "/notebooks/05_claims.ipynb"
     params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
     threads: THREADS
@@ -198,7 +206,7 @@ rule robustness:
 
 if FUSES:
     rule fusion_report:
-        input: EFFICIENCY, FUSION
+        input: [f for f in EFFICIENCY if f"/{P.splits[0]}/" in f], FUSION
         output: FUSED
         log: RUNS + "/notebooks/08_fusion_report.ipynb"
         params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]
@@ -207,7 +215,7 @@ if FUSES:
 
 
 rule slides:
-    input: FIGURES + "/label_efficiency.csv", FIGURES + "/claims.csv", FUSED
+    input: FIGURES + "/label_efficiency.csv", FIGURES + "/claims.csv", GAINS, FUSED
     output: touch(RUNS + "/slides.done")
     log: RUNS + "/notebooks/09_slides.ipynb"
     params: y=sliding, code=CODE["slides"], nb=STEPS["slides"]
@@ -215,9 +223,9 @@ rule slides:
     shell: PAPERMILL
 
 
-# Of all profiles, whichever of them has run.
+# Of all profiles, whichever of them has run and been explained.
 rule overview:
-    input: FIGURES + "/claims.csv"
+    input: FIGURES + "/claims.csv", [str(p) for p in Path(FIGURES).parent.glob("*/README.md")]
     output: touch(RUNS + "/overview.done")
     log: RUNS + "/notebooks/10_overview.ipynb"
     params: y=surveying, code=CODE["overview"], nb=STEPS["overview"]

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['LOW', 'MARGIN', 'CLAIMS', 'LOW_VISIBILITY', 'UNDER_CLOUDS', 'SINGLE', 'FUSED', 'PAIR', 'VERDICTS', 'WHERE', 'CELL',
-           'MET', 'MARKS', 'EVALUATED', 'Claim', 'the_claims', 'claim_of', 'claim_pairs', 'Draws', 'resampled',
-           'true_labels', 'Spread', 'paired_spread', 'bounds', 'load_runs', 'draws_of', 'with_draws', 'compare',
-           'verdict', 'why_not_run', 'asked_for', 'comparisons', 'judged', 'combined', 'weakest', 'claim_verdicts',
-           'impossible', 'by_training', 'low_visibility', 'draw_pair', 'draw_claim', 'panels_of', 'plot_claims',
-           'claims_caption', 'absent_arms', 'mark_handles']
+           'MET', 'BETTER', 'MARKS', 'EVALUATED', 'Claim', 'the_claims', 'claim_of', 'claim_pairs', 'Draws',
+           'resampled', 'true_labels', 'Spread', 'paired_spread', 'bounds', 'load_runs', 'draws_of', 'with_draws',
+           'compare', 'verdict', 'why_not_run', 'asked_for', 'comparisons', 'judged', 'combined', 'weakest',
+           'claim_verdicts', 'impossible', 'by_training', 'gains_of', 'low_visibility', 'draw_pair', 'draw_claim',
+           'panels_of', 'plot_claims', 'claims_caption', 'absent_arms', 'mark_handles']
 
 # %% ../nbs/17_claims.ipynb #32464ed1
 import hashlib
@@ -47,6 +47,7 @@ def the_claims(
             4: Claim('Fusion always improves on either single source', 100.),
             5: Claim('SSL is the most label-efficient way to train the fused model', low)}
 
+# %% ../nbs/17_claims.ipynb #6605696e
 CLAIMS = the_claims()
 LOW_VISIBILITY = Claim('Fusion improves most of all under clouds and shadows', 100.) # The other half of claim 4
 UNDER_CLOUDS = 'cloudy less clear control' # What its comparisons are evaluated on
@@ -145,10 +146,11 @@ def draws_of(
     labels:dict, # Dataset -> `true_labels`
     metric:str, # 'micro_ap', 'macro_ap' or 'accuracy'
     n:int, # Resamples
+    seed:int=0,
 )->Draws: # `None` where there are no predictions, no labels, or no claim asks
     "A run's metric on resampled test sets."
     if run.status!='ok' or run.strategy=='floor' or not run.predictions or run.dataset not in labels: return None
-    draws = resampled(run.predictions, labels[run.dataset], metric, n)
+    draws = resampled(run.predictions, labels[run.dataset], metric, n, seed)
     if abs(draws.values[0]-run[metric])>1e-6:
         raise ValueError(f'{run.predictions} has {metric} {draws.values[0]:.6f}, its record says {run[metric]:.6f}: they are not of the same run')
     return draws
@@ -267,6 +269,7 @@ def weakest(
     over = r.over if r.source==r.over_source else r.over_source
     return dict(effect=r.effect, lo=r.lo, hi=r.hi, weakest=f'{r.strategy} over {over} at {r.fraction:g} %', interval=r.interval)
 
+# %% ../nbs/17_claims.ipynb #f0d0b7f8
 def claim_verdicts(
     cells:pd.DataFrame, # From `comparisons`
     claims:dict=CLAIMS, # Number -> `Claim`
@@ -274,13 +277,14 @@ def claim_verdicts(
 )->pd.DataFrame: # One row a dataset, split, claim and `by`
     "Verdict on each claim, with its weakest comparison."
     table = []
+    cells = cells.assign(source=cells.source.mask(cells.evaluated_on==UNDER_CLOUDS, cells.source+' over '+cells.over_source))
     for key,rows in cells.groupby([*WHERE,'claim',*by], sort=False):
         key,reasons = dict(zip([*WHERE,'claim',*by], key)),rows.reason[rows.verdict=='not run'].unique()
         claim,ran = claim_of(claims, key['claim'], key['evaluated_on']),int((rows.verdict!='not run').sum())
         table.append(key | dict(text=claim.text, metric=rows.metric.iloc[0], verdict=combined(rows, claim.margin), **weakest(rows, claim.margin), comparisons=len(rows),
                      ran=ran, supported=int((rows.verdict=='supported').sum()), against=int((rows.verdict=='not supported').sum()), reason='; '.join(reasons)))
     table = pd.concat([pd.DataFrame(table), impossible(cells, claims)], ignore_index=True)
-    return table.sort_values([*WHERE,'claim'], kind='stable', ignore_index=True)
+    return table.sort_values([*WHERE[:-1],'claim','evaluated_on'], key=lambda c: c==UNDER_CLOUDS if c.name=='evaluated_on' else c, kind='stable', ignore_index=True)
 
 # %% ../nbs/17_claims.ipynb #c6e58e2f
 def impossible(
@@ -310,7 +314,20 @@ def by_training(
 
 # %% ../nbs/17_claims.ipynb #9eef3bdd
 MET = ', met clouds' # Ends the label of a strategy whose models did
+BETTER = 'better of S1 and S2'
 
+def gains_of(
+    draws:dict, # (source, set of patches) -> `Draws` of one seed
+)->dict: # Over what -> gain under clouds less gain on the control, `(1+n,)`
+    "How much more fusion gains where it is cloudy."
+    for part in 'cloudy','clear control':
+        if len({d.patches for (_,p),d in draws.items() if p==part})>1: raise ValueError(f'S1, S2 and their fusion were tested on different {part} patches')
+    value = lambda source,part: draws[source,part].values
+    over = {s: lambda part,s=s: value(s, part) for s in ('S1','S2')} | {BETTER: lambda part: np.maximum(value('S1', part), value('S2', part))}
+    gain = lambda f,part: value(FUSED, part)-f(part)
+    return {name: gain(f, 'cloudy')-gain(f, 'clear control') for name,f in over.items()}
+
+# %% ../nbs/17_claims.ipynb #fc105870
 def low_visibility(
     runs:pd.DataFrame, # From `load_runs`: of `run_variants` and `run_robustness`
     labels:dict, # Dataset -> `true_labels`
@@ -322,13 +339,11 @@ def low_visibility(
     plain = by_training(runs[known & (runs.status=='ok') & runs.evaluated_on.isin(['cloudy','clear control'])])
     plain,table = plain.assign(strategy=strategy_labels(plain)+plain.training.map({'': '', 'met clouds': MET})),[]
     for (*where,strategy,f),rows in plain.groupby([*WHERE[:-1],'strategy','fraction']):
-        draws = {(r.source,r.evaluated_on,r.seed): resampled(r.predictions, labels[r.dataset], metric, n, seed=int(r.evaluated_on=='cloudy')).values for r in rows.itertuples()}
-        gain = lambda over,part,s: draws[FUSED,part,s]-draws[over,part,s]
-        for over in 'S1','S2':
-            seeds = [s for s in sorted(rows.seed.unique()) if all((source,part,s) in draws for source in (FUSED,over) for part in ('cloudy','clear control'))]
-            if not seeds: continue
+        draws = {seed: {(r.source,r.evaluated_on): draws_of(r, labels, metric, n, int(r.evaluated_on=='cloudy')) for _,r in of.iterrows()} for seed,of in rows.groupby('seed')}
+        each = [gains_of(d) for d in draws.values() if len(d)==6 and all(d.values())] # S1, S2 and both, on both sets
+        for over in each[0] if each else ():
             pair = dict(zip(WHERE, [*where,UNDER_CLOUDS])) | dict(zip(PAIR, (4,FUSED,strategy,over,strategy)))
-            table.append(pair | dict(fraction=f, metric=metric) | judged(paired_spread(np.stack([gain(over, 'cloudy', s)-gain(over, 'clear control', s) for s in seeds]))))
+            table.append(pair | dict(fraction=f, metric=metric) | judged(paired_spread(np.stack([g[over] for g in each]))))
     return pd.DataFrame(table, columns=CELL)
 
 # %% ../nbs/17_claims.ipynb #e156d3e1
@@ -372,7 +387,7 @@ def panels_of(
     cells:pd.DataFrame, # From `comparisons`: one dataset and split
 )->dict: # Claim -> name of a panel -> its cells
     "Cut a table of comparisons into panels."
-    cells = in_order(cells.assign(over_source=pd.Categorical(cells.over_source, [*SOURCES])))
+    cells = in_order(cells.assign(over_source=pd.Categorical(cells.over_source, [*SOURCES, BETTER])))
     name = lambda r: f'{r.source.iloc[0]} over {r.over_source.iloc[0]}' if r.claim.iloc[0]==4 else SOURCES[r.source.iloc[0]]
     by = ['source','over_source']
     return {n: {name(p): p for _,p in rows.groupby(by, sort=False, observed=True)} for n,rows in cells.groupby('claim')}

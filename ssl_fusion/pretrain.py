@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from pathlib import Path
 from torch import Tensor, nn
 from .augment import Views, two_views
-from .encoders import Encoder, projector, save_encoder, scratch_encoder, seeded
+from .encoders import Encoder, check_fits, projector, save_encoder, scratch_encoder, seeded
 from .losses import barlow_terms, dead_features, redundancy_floor
 from .sensors import Sensor
 from .splits import patch_keys
@@ -230,7 +230,7 @@ def pretrain(
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=store.arrays[sensor.source].shape[-1])
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
-    encoder = scratch_encoder(sensor, *band_statistics(store, sensor, positions), backbone, seed, window=views.size)
+    encoder = check_fits(scratch_encoder(sensor, *band_statistics(store, sensor, positions), backbone, seed, window=views.size), views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     twins,adam = fabric.setup(twins, adam)

@@ -127,7 +127,7 @@ def said_of_claims(
     lines = []
     for (n,text,split),rows in claims[claims.claim.isin(only)].groupby(['claim','text','split'], sort=False) if len(claims) else ():
         each = [f"{r.source if isinstance(r.source, str) else 'all'} {r.verdict}"+(f' ({int(r.supported)} of {int(r.comparisons)} comparisons for it, {int(r.against)} against)' if r.ran else '') for r in rows.itertuples()]
-        lines.append(f"{n}. *{text}* ({split} split): {'; '.join(each)}.")
+        lines.append(f"- **Claim {n}.** *{text}* ({split} split): {'; '.join(each)}.")
     return Markdown('\n'.join(lines) or '*Not run in this profile.*')
 
 # %% ../nbs/17b_referee.ipynb #740c1aef

@@ -201,25 +201,26 @@ def frame(
     panels:Iterable[pd.DataFrame], # Their rows, from `label_efficiency`
     theirs:Iterable[pd.DataFrame], # The talk's values in them
 )->None:
-    "Limits of the shared axis: those of the strategies; a floor far below, such as the class prior of ten classes, does not squeeze them."
+    "Limits of the shared axis: all but a floor far below, such as the class prior of ten classes, which would squeeze the rest."
     rows = pd.concat(panels)
     floor = rows.strategy.isin(FLOORS)
     values = np.concatenate([rows.loc[~floor, ['mean','lo','hi']].to_numpy(float).ravel(), *(t.value.to_numpy(float) for t in theirs if len(t))])
     if not np.isfinite(values).any(): return
-    low,high = np.nanmin(values),np.nanmax(values)
-    low = min([low, *rows['mean'][floor & (rows['mean']>low-.3*(high-low))]])
-    for ax in axs: ax.set_ylim(low-.05*(high-low), high+.05*(high-low))
+    low,high = np.nanmin(values),np.nanmax([*values, *rows['mean'][floor]])
+    low = min([low, *(least for _,least in rows[floor].groupby(['source','split','strategy'])['mean'].min().items() if least>low-.3*(high-low))])
+    for ax in axs: ax.set_ylim(low-.05*(high-low or 1), high+.05*(high-low or 1))
 
+# %% ../nbs/15_report.ipynb #7a64e962
 def label_floors(
     axs:Iterable[Axes], # The panels, from left to right, with everything drawn
     panels:Iterable[pd.DataFrame], # Their rows
 )->None:
     "Name each floor at the right edge of the last panel that has it, no name on top of another; the value of one below the axis."
-    where = {label: (ax, r['mean'].iloc[-1]) for ax,rows in zip(axs, panels) for label,r in rows[rows.strategy.isin(FLOORS)].groupby('strategy')}
+    where = {label: (ax, r['mean'].iloc[-1], r['mean'].min()) for ax,rows in zip(axs, panels) for label,r in rows[rows.strategy.isin(FLOORS)].groupby('strategy')}
     below = {}
-    for label,(ax,y) in sorted(where.items(), key=lambda item: item[1][1]):
+    for label,(ax,y,least) in sorted(where.items(), key=lambda item: item[1][1]):
         low,high = ax.get_ylim()
-        text = label if y>=low else f'{label}: {y:.2f} (below)'
+        text = label if least>=low else f'{label}: {y:.2f} (below)' if y<low else f'{label} (from {least:.2f}, below)'
         below[ax] = max(y, below.get(ax, low-.025*(high-low))+.045*(high-low))
         ax.text(1.01, below[ax], text, transform=ax.get_yaxis_transform(), va='center', fontsize=7, c='.35')
 
@@ -270,6 +271,7 @@ def plot_label_efficiency(
     table:pd.DataFrame, # From `label_efficiency`: one dataset and metric
     talk:pd.DataFrame=None, # From `load_talk`
     title:str='Label efficiency',
+    remark:str='', # Ends the caption
 )->Figure:
     "Metric against label fraction, a panel for each source and split."
     for c in 'dataset','metric','evaluated_on':
@@ -288,7 +290,7 @@ def plot_label_efficiency(
             ax.set_title(SOURCES.get(source, source)+(f', {split} split' if table.split.nunique()>1 else ''))
         frame(axs, panels, theirs); label_floors(axs, panels)
         axs[0].set_ylabel(METRIC_LABELS.get(metric, metric))
-        footer = caption(table)+TALK_NOTE*any(map(len, theirs))
+        footer = caption(table)+TALK_NOTE*any(map(len, theirs))+remark
         return dress(fig, title, footer, legend_handles(table, pd.concat(theirs)), table.simulated.any())
 
 # %% ../nbs/15_report.ipynb #aba2666f

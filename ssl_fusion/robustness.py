@@ -25,9 +25,11 @@ from .store import Store
 def unmet_cloudy(
     bench:Bench,
 )->np.ndarray: # Positions, sorted
-    "The patches listed as cloudy or shadowed that are in neither training nor validation."
-    met = np.concatenate([bench.parts['train'], bench.parts['validation']])
-    return np.setdiff1d(np.flatnonzero(bench.store.index.contains_cloud_or_shadow), met)
+    "The patches listed as cloudy or shadowed that are in neither training nor validation, nor would be by the split that the archive publishes and the bench uses."
+    index,met = bench.store.index,np.concatenate([bench.parts['train'], bench.parts['validation']])
+    cloudy,part = np.setdiff1d(np.flatnonzero(index.contains_cloud_or_shadow), met),index.split.to_numpy()
+    as_published = all((part[at]==name).all() for name,at in bench.parts.items())
+    return cloudy[~np.isin(part[cloudy], ['train','validation'])] if as_published else cloudy
 
 def clear_test(
     bench:Bench,
@@ -143,6 +145,7 @@ def without(
     "Features when a sensor is missing."
     return z | {lost: np.broadcast_to(means[lost], z[lost].shape)}
 
+# %% ../nbs/16a_robustness.ipynb #edf88a6f
 def training_means(
     bench:Bench,
     z:dict, # 'S1' and 'S2' -> features of the whole store
@@ -176,6 +179,7 @@ def clouded_half(
     z[half] = f.optics(under_clouds(bench.store, shares, seed=1), half)
     return z
 
+# %% ../nbs/16a_robustness.ipynb #6636f789
 def versions(
     bench:Bench,
     f:Features,
@@ -198,6 +202,7 @@ def fit_head(
     both = lambda at: (np.concatenate([side_by_side(z, sees, at) for z in met]), np.tile(y[at], (len(met),1)))
     return choose_probe(*both(labelled), *both(v), bench.store.task)
 
+# %% ../nbs/16a_robustness.ipynb #6671c8fc
 def asked(
     initialisation:str, # Where the features come from
     strategy:str, # 'TL', or 'floor'
@@ -227,6 +232,7 @@ def cells_of(
     found = {of: [(c, cell(*of, c)) for c in tests if asked(initialisation, strategy, *of[2:], c)] for of in grid}
     return {of: mine for of,mine in found.items() if mine}
 
+# %% ../nbs/16a_robustness.ipynb #6f11828f
 def run_models(
     bench:Bench, # Of a `Robustness`
     initialisation:str, # Where the features come from
@@ -257,6 +263,7 @@ def run_robustness(
     kinds = [(bench.cfg.initialisation,'TL'), *((floor,'floor') for floor in FLOORS)]
     return [p for kind in kinds for p in run_models(bench, *kind, config)]
 
+# %% ../nbs/16a_robustness.ipynb #02c6efc1
 def open_robustness(
     cfg:Robustness,
 )->Bench:

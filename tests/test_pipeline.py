@@ -49,6 +49,8 @@ def smoke(copy):
         if (copy/'runs/smoke/splits/published.parquet').exists() or first.poll() is not None: break
         time.sleep(.1)
     os.killpg(first.pid, signal.SIGKILL)
+    (copy/'figures/smoke').mkdir(parents=True)
+    (copy/'figures/smoke/README.md').write_text('Explained, so that it counts among all profiles.')
     run(copy, *command)
     return copy
 
@@ -76,6 +78,12 @@ def test_smoke_ends_in_the_slide_on_fusion(smoke):
     assert set(tables['coverage'].model.fillna('')+tables['coverage'].condition.fillna(''))=={'','met clouds','S1 shuffled'} and set(tables['missing_sensor'].condition.fillna(''))=={'','S1 absent','S2 absent'}
     text = (figures/'notebooks/09_slides.ipynb').read_text()
     assert 'The patches are simulated' in text and 'Of 6 pairs of variants' in text
+
+def test_smoke_ends_in_the_claims_of_all_profiles(smoke):
+    table = pd.read_csv(smoke/'figures/overview.csv')
+    assert set(table.profile)=={'smoke'} and set(table.claim)=={1,2,3,4,5} and {'S1+S2 over S1','S1+S2 over S2','S1+S2 over better of S1 and S2'}<=set(table.source)
+    gains = pd.read_csv(smoke/'figures/smoke/gain_under_clouds.csv')
+    assert set(gains.strategy)>={'Scratch','SSL (TL)','SSL (TL), met clouds'} and set(gains.verdict)<={'supported','not supported','undecided'}
 
 def test_settings_are_chosen_without_test_patches(smoke):
     run(smoke, BIN/'python', 'tools/choose_tuning.py', 'smoke', 'ssl', '--rates', '1e-3', '--steps', '2', '--fractions', '100', '--split', 'published')
@@ -105,10 +113,10 @@ def test_saving_a_notebook_runs_nothing(smoke):
     assert planned(smoke)==set()
 
 @pytest.mark.parametrize('change,runs', [
-    (dict(metric='macro_ap'), 'report claims fusion_report slides'),
-    (dict(coverages=[0.,40.]), 'robustness claims fusion_report slides'),
-    (dict(scratch_lr=2e-3), 'label_efficiency fusion_variants report claims fusion_report slides'),
-    (dict(pretrain_lr=2e-3), 'pretrain label_efficiency fusion_variants robustness report claims fusion_report slides')], ids=str)
+    (dict(metric='macro_ap'), 'report claims fusion_report slides overview'),
+    (dict(coverages=[0.,40.]), 'robustness claims fusion_report slides overview'),
+    (dict(scratch_lr=2e-3), 'label_efficiency fusion_variants report claims fusion_report slides overview'),
+    (dict(pretrain_lr=2e-3), 'pretrain label_efficiency fusion_variants robustness report claims fusion_report slides overview')], ids=str)
 def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
     assert planned(smoke, **change)-{'all','keep_notebooks'}==set(runs.split())
 

@@ -9,11 +9,13 @@ import argparse
 from pathlib import Path
 import numpy as np, pandas as pd
 from ssl_fusion.config import LabelEfficiency, load_profile, prefixed
+from ssl_fusion.downstream import TASK_METRIC
 from ssl_fusion.experiments import arm_features, run_probe, run_tuning, set_up
+from ssl_fusion.metrics import score
 from ssl_fusion.records import git_commit
 
 def bench_of(P, name, initialisation, split, rate, steps):
-    "What the pipeline would train this arm with, but for rate and steps."
+    "What the pipeline would train this arm with by default, but for rate and steps."
     runs,(source,sensors) = f'runs/{name}',next(iter(P.sensors.items()))
     encoders = {s: f'{runs}/pretrain/{split}/{s}/encoder.safetensors' for s in sensors} if initialisation=='ssl' else {}
     tuning = {f'ft_{k}': v for k,v in prefixed(P, 'ft_').items()} | dict(ft_lr=rate, scratch_lr=rate, ft_min_steps=steps, ft_max_steps=steps)
@@ -32,11 +34,15 @@ def main():
     P,table = load_profile(a.profile),Path(f'figures/{a.profile}/tuning.csv')
     for rate,steps,fraction in ((r, s, f) for f in a.fractions for s in a.steps for r in a.rates):
         bench = bench_of(P, a.profile, a.initialisation, a.split, rate, steps)
-        labelled,probe = np.sort(bench.labels[0][fraction]),None
-        if a.initialisation!='scratch': probe = run_probe(bench, a.initialisation, arm_features(bench, a.initialisation), labelled)
-        best = run_tuning(bench, a.initialisation, labelled, 0, probe and probe.value)
+        seed,store = P.tuned_seeds[0],bench.store
+        labelled,probe,start = np.sort(bench.labels[seed][fraction]),None,None
+        if a.initialisation!='scratch':
+            z = arm_features(bench, a.initialisation)
+            probe = run_probe(bench, a.initialisation, z, labelled).value
+            start = round(score(TASK_METRIC[store.task], probe(z[bench.stop]).numpy(), store.labels[bench.stop]), 4)
+        best = run_tuning(bench, a.initialisation, labelled, seed, probe)
         row = dict(initialisation=a.initialisation, split=a.split, fraction=fraction, lr=rate, steps=steps, batch_size=P.ft_batch_size, window=P.window, area=str(P.ft_area),
-                   best_step=best.setting, validation=round(best.score, 4), probe=probe and round(probe.score, 4), validation_patches=len(bench.stop), git=git_commit('.'))
+                   best_step=best.setting, validation=round(best.score, 4), probe=start, validation_patches=len(bench.stop), git=git_commit('.'))
         print(row, flush=True)
         pd.DataFrame([row]).to_csv(table, mode='a', header=not table.exists(), index=False)
 
