@@ -45,7 +45,7 @@ def main():
             start = round(score(TASK_METRIC[store.task], probe(z[bench.stop]).numpy(), store.labels[bench.stop]), 4)
         best = run_tuning(bench, a.initialisation, labelled, seed, probe)
         row = dict(initialisation=a.initialisation, split=a.split, fraction=fraction, lr=rate, steps=steps, batch_size=P.ft_batch_size, window=window, area=str(P.ft_area),
-                   best_step=best.setting, validation=round(best.score, 4), probe=start, validation_patches=len(bench.stop), git=git_commit('.'))
+                   best_step=best.setting, validation=round(best.score, 4), probe=start, validation_patches=len(bench.stop), git=git_commit('ssl_fusion'))
         print(row, flush=True)
         pd.DataFrame([row]).to_csv(table, mode='a', header=not table.exists(), index=False)
 
