@@ -89,7 +89,7 @@ def clouding(wildcards):
 
 def reporting(wildcards):
     logs = {f"{s}, {LABELS[split]} split": f"{RUNS}/pretrain/{split}/{s}/log.jsonl" for split in P.splits for s in PRETRAINED}
-    budgets = [f"{arm.replace('_', ' ')} {', '.join(f'{k} {v:g}' for k, v in budget_of(arm).items())}" for arm in P.budgets]
+    budgets = [f"{arm.replace('_', ' ')} {', '.join(f'{k} {json.dumps(v)}' for k, v in budget_of(arm).items())}" for arm in P.budgets]
     remark = f" Trained with a budget of their own: {'; '.join(budgets)}." if budgets else ""
     return json.dumps({"profile": NAME, "records": f"{RUNS}/label_efficiency", "talk": "data/talk", "logs": logs, "out": FIGURES, "metric": P.metric, "remark": remark})
 

@@ -133,6 +133,7 @@ class Budget(Parameters):
     ft_lr:Rate|None = None
     scratch_lr:Rate|None = None
     stop_patches:Positive|None = None
+    fractions:list[Percent]|None = None # Of the profile's, where it is too slow for all
 
     @property
     def own(self)->dict: return self.model_dump(exclude_none=True)
@@ -296,6 +297,7 @@ class Profile(Training):
     def _budgets(self):
         if self.budgets and 'arm' not in self.cut: raise ValueError("budgets need a notebook for each arm: cut must name 'arm'")
         if odd := set(self.budgets)-{arm_name(a) for a in self.arms}: raise ValueError(f'budgets: {sorted(odd)} are no arms of this profile')
+        if odd := {f for b in self.budgets.values() for f in b.fractions or ()}-set(self.fractions): raise ValueError(f'budgets: {sorted(odd)} % are no fractions of this profile')
         return self
 
 # %% ../nbs/14_config.ipynb #715eec5f
