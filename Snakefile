@@ -26,9 +26,9 @@ FUSES = bool(P.robust_fractions) and {"S1", "S2"} <= set(P.sensors) # On the fir
 ALONE = {s: P.sensors[s][0] for s in ("S1", "S2")} if FUSES else {} # source -> its sensor
 ARMS = {arm_name(arm): arm for arm in P.arms} if "arm" in P.cut else {"all": None}
 
-# One notebook at a time has all cores: two PyTorch processes on the same cores are far slower than one after the other.
-# Toy models gain nothing from threads: theirs have one each, side by side.
-THREADS = workflow.cores if P.pretrain_batch_size >= 64 else 1
+# Two PyTorch processes with threads for all cores each are far slower than one after the other: a notebook of a large profile has all cores, those of a small
+# one, whose batches keep few threads busy, half of them, two side by side; toys one.
+THREADS = workflow.cores if P.pretrain_batch_size >= 256 else max(1, workflow.cores // 2) if P.pretrain_batch_size >= 64 else 1
 PAPERMILL = ("OMP_NUM_THREADS={threads} OMP_WAIT_POLICY=passive papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
              " 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
 

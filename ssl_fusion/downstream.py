@@ -88,7 +88,7 @@ def fit_probes(
     u,std = (z-mean)/std.clamp_min(1e-6),std.clamp_min(1e-6)
     w,b = z.new_zeros(z.shape[1], y.shape[1]).requires_grad_(),z.new_zeros(y.shape[1]).requires_grad_()
     def solve(l2):
-        solver = torch.optim.LBFGS([w,b], max_iter=steps, tolerance_grad=1e-5, tolerance_change=1e-8, line_search_fn='strong_wolfe')
+        solver = torch.optim.LBFGS([w,b], max_iter=steps, history_size=10, tolerance_grad=1e-5, tolerance_change=1e-8, line_search_fn='strong_wolfe')
         def objective():
             solver.zero_grad()
             value = loss(torch.addmm(b, u, w), y)+l2/2*w.square().sum()
