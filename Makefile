@@ -2,7 +2,7 @@
 # make reproduce     everything from a fresh clone to the figures
 #
 # Settings, each may be given on the command line:
-#   PROFILE=quick    profiles/<name>.yml: smoke quick simulated eurosat bigearthnet
+#   PROFILE=quick    profiles/<name>.yml: smoke quick simulated eurosat previous_work bigearthnet
 #   CORES=2          how many cores the pipeline may use (default: all)
 #   VENV=.venv       the virtual environment that is made and used
 #   PYTHON=python3   which Python (3.11 or newer) makes it

@@ -104,7 +104,7 @@ def fit_probe(z, y, task:str, l2:float)->Probe:
     return fit_probes(z, y, task, [l2], steps=400)[0]
 
 # %% ../nbs/12_downstream.ipynb #c9a5d1f7
-PENALTIES = 1., .3, .1, .03, .01, .003, .001, .0003, .0001
+PENALTIES = 100., 30., 10., 3., 1., .3, .1, .03, .01, .003, .001, .0003, .0001
 TASK_METRIC = dict(multilabel='micro_ap', multiclass='accuracy') # Decides on validation patches
 
 class Chosen(NamedTuple):
