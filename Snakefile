@@ -190,6 +190,7 @@ rule fusion_variants:
     log: RUNS + "/notebooks/06_fusion_variants_{split}.ipynb"
     params: y=varying, code=CODE["variants"], nb=STEPS["variants"]
     threads: THREADS
+    priority: 1 # The longest of its kind: what begins last must not be what everything waits for
     resources: gpu=1
     shell: PAPERMILL
 
