@@ -34,7 +34,7 @@ def draw_verdict(
 )->None:
     "A cell: the verdict as a colour, the comparisons for and against as numbers."
     ax.add_patch(Rectangle((x-.5, y-.5), 1, 1, fc=COLOURS[r.verdict], ec='w', lw=2))
-    told = f'{r.supported} for, {r.against} against, of {r.ran}'+f' ({r.comparisons-r.ran} not run)'*(r.ran<r.comparisons) if r.ran else 'not run'
+    told = f'{r.supported} for, {r.against} against, of {r.ran}'+f'\n({r.comparisons-r.ran} not run)'*(r.ran<r.comparisons) if r.ran else 'not run'
     ax.text(x, y, told, ha='center', va='center', fontsize=7, c='.1' if r.ran else '.5')
 
 def plot_overview(
@@ -48,7 +48,7 @@ def plot_overview(
     columns = list(table.groupby(['profile','split'], sort=False).groups)
     heads = ['\n'.join([p, *wrap(dataset_label(table[table.profile==p]), 26), f'{s} split']) for p,s in columns]
     with style():
-        fig = Figure((4.2+1.9*len(columns), 1.6+.34*len(rows)), layout='constrained')
+        fig = Figure((4.2+1.9*len(columns), 1.6+.4*len(rows)), layout='constrained')
         ax = fig.subplots()
         for r in table.itertuples():
             key = (f'{r.claim}. {r.text}', r.source)
