@@ -119,6 +119,7 @@ class Tuned(Labelled):
     ft_max_steps:Positive # ... no more than this
     ft_batch_size:Positive # Patches a step
     ft_lr:Rate # Learning rate of fine-tuning
+    ft_frozen_batchnorm:bool = False # Fine-tuning keeps BatchNorm's statistics, see `FineTuning`
     scratch_lr:Rate # Learning rate from scratch
     ft_area:list[Rate] # Range of a training crop's area, as a share of what the encoder looks at, see `training_views`
     stop_patches:Positive # Validation patches that decide when to stop
@@ -131,6 +132,7 @@ class Budget(Parameters):
     ft_max_steps:Positive|None = None
     ft_batch_size:Positive|None = None
     ft_lr:Rate|None = None
+    ft_frozen_batchnorm:bool|None = None
     scratch_lr:Rate|None = None
     stop_patches:Positive|None = None
     fractions:list[Percent]|None = None # Of the profile's, where it is too slow for all
@@ -274,6 +276,7 @@ class Training(Sources):
     ft_max_steps:Positive # ... no more than this
     ft_batch_size:Positive # Patches a step
     ft_lr:Rate # Learning rate of fine-tuning
+    ft_frozen_batchnorm:bool = False # Fine-tuning keeps BatchNorm's statistics, see `FineTuning`
     scratch_lr:Rate # Learning rate from scratch
     window:Positive # Side of the windows through which encoders that begin untrained look at larger patches, in pixels
     ft_area:list[Rate] # Range of a training crop's area, as a share of what the encoder looks at, see `training_views`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PENALTIES', 'TASK_METRIC', 'embed', 'cached_embeddings', 'task_loss', 'Probe', 'fit_probes', 'fit_probe', 'Chosen',
            'choose_probe', 'prior_scores', 'image_statistics', 'FineTuning', 'steps_for', 'endless', 'predict',
-           'start_from', 'fine_tune']
+           'start_from', 'train_mode', 'fine_tune']
 
 # %% ../nbs/12_downstream.ipynb #d1cc73d8
 import copy, hashlib, numpy as np, os, torch
@@ -160,6 +160,7 @@ class FineTuning:
     lr:float = 3e-4 # Of Adam, after a warm-up over a tenth of the steps; falls as a cosine
     weight_decay:float = 0. # Of Adam
     checks:int = 4 # How often validation looks
+    frozen_batchnorm:bool = False # Normalise with the statistics that BatchNorm begins with, not with each batch's
 
 # %% ../nbs/12_downstream.ipynb #e73f1c5e
 def steps_for(
@@ -208,6 +209,17 @@ def start_from(
         classifier.head.bias.copy_(probe.bias)
     return classifier
 
+# %% ../nbs/12_downstream.ipynb #5d0c41aa
+def train_mode(
+    model:nn.Module,
+    frozen_batchnorm:bool=False, # BatchNorm stays as in evaluation
+)->nn.Module: # The same model
+    "Put a model into training mode, its BatchNorm too unless that is to keep its statistics."
+    model.train()
+    for m in model.modules():
+        if frozen_batchnorm and isinstance(m, nn.modules.batchnorm._BatchNorm): m.eval()
+    return model
+
 # %% ../nbs/12_downstream.ipynb #331fbe43
 def fine_tune(
     classifier:Classifier, # Trains as a whole; ends with its best weights
@@ -227,8 +239,8 @@ def fine_tune(
     best = Chosen(copy.deepcopy(classifier.state_dict()), 0, look())
     rows,check = endless(labelled, how.batch_size, steps, seed),max(1, steps//how.checks)
     progress,shown = Progress(rows.size, 'images'),{}
-    model.train()
     for step,(batch,positions) in enumerate(batches(store, sensors, rows.flatten(), rows.shape[1], fabric.device)):
+        train_mode(model, how.frozen_batchnorm)
         for group in adam.param_groups: group['lr'] = how.lr*lr_at(step, steps, max(1, steps//10))
         batch = paired(batch, views, step_generator(seed, step, fabric.device))
         value = loss(model(batch).float(), torch.as_tensor(store.labels[positions], device=fabric.device))

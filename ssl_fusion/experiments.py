@@ -209,7 +209,7 @@ def tuned(
     cfg = bench.cfg
     if probe: start_from(classifier, probe)
     views = training_views(classifier, bench.store.arrays[classifier.trunk.sensors[0].source].shape[-1], cfg.ft_area)
-    how = FineTuning(cfg.ft_epochs, cfg.ft_min_steps, cfg.ft_max_steps, cfg.ft_batch_size, cfg.ft_lr if probe else cfg.scratch_lr)
+    how = FineTuning(cfg.ft_epochs, cfg.ft_min_steps, cfg.ft_max_steps, cfg.ft_batch_size, cfg.ft_lr if probe else cfg.scratch_lr, frozen_batchnorm=bool(probe) and cfg.ft_frozen_batchnorm)
     return fine_tune(classifier, bench.store, labelled, bench.stop, views, how, seed)
 
 def run_tuning(
