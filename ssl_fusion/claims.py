@@ -14,6 +14,7 @@ __all__ = ['LOW', 'MARGIN', 'CLAIMS', 'LOW_VISIBILITY', 'UNDER_CLOUDS', 'SINGLE'
 import hashlib
 import numpy as np
 import pandas as pd
+import textwrap
 from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,12 +41,13 @@ def the_claims(
     low:float=LOW, # Percent of the labels: where the low-label regime ends
     margin:float=MARGIN, # What is "very close"
 )->dict: # Number -> `Claim`
-    "The talk's five claims."
+    "The talk's five claims, and one of ours."
     return {1: Claim('SSL beats the alternatives in the low-label regime', low),
             2: Claim('SSL TL and FT are very close up to 20 % of the labels', 20., margin),
             3: Claim('Transfer learning is always better than training from scratch', 100.),
             4: Claim('Fusion always improves on either single source', 100.),
-            5: Claim('SSL is the most label-efficient way to train the fused model', low)}
+            5: Claim('SSL is the most label-efficient way to train the fused model', low),
+            6: Claim("SSL beats the stand-in for ImageNet in the low-label regime (ours)", low)}
 
 # %% ../nbs/17_claims.ipynb #6605696e
 CLAIMS = the_claims()
@@ -66,13 +68,16 @@ PAIR = ['claim','source','strategy','over_source','over']
 
 def claim_pairs()->pd.DataFrame: # One row a comparison; columns `PAIR`
     "Which arm each claim holds against which other."
+    standin = [k for k,s in STRATEGIES.items() if s.initialisation.startswith('standin')] # Another network, which the talk did not have
     alternatives = lambda how: [k for k,s in STRATEGIES.items() if s.initialisation=='scratch' or s.strategy==how and s.initialisation!='ssl']
-    rivals = lambda s: [(s, f'SSL ({how})', s, other) for how in ('TL','FT') for other in alternatives(how)]
-    pairs = {1: [p for s in SINGLE for p in rivals(s)],
+    rivals = lambda s, which: [(s, f'SSL ({how})', s, other) for how in ('TL','FT') for other in alternatives(how) if (other in standin)==(which=='standin')]
+    talks = [k for k in STRATEGIES if k not in standin]
+    pairs = {1: [p for s in SINGLE for p in rivals(s, 'talk')],
              2: [(s, 'SSL (TL)', s, 'SSL (FT)') for s in (*SINGLE,FUSED)],
-             3: [(s, arm, s, 'Scratch') for s in (*SINGLE,FUSED) for arm,how in STRATEGIES.items() if how.initialisation not in ('scratch','standin','standin-fair')], # The stand-in is another network
-             4: [(FUSED, arm, s, arm) for s in ('S1','S2') for arm in STRATEGIES],
-             5: rivals(FUSED)}
+             3: [(s, arm, s, 'Scratch') for s in (*SINGLE,FUSED) for arm in talks if arm!='Scratch'],
+             4: [(FUSED, arm, s, arm) for s in ('S1','S2') for arm in talks],
+             5: rivals(FUSED, 'talk'),
+             6: [p for s in (*SINGLE,FUSED) for p in rivals(s, 'standin')]}
     return pd.DataFrame([(claim, *p) for claim,ps in pairs.items() for p in ps], columns=PAIR)
 
 # %% ../nbs/17_claims.ipynb #a1a384e8
@@ -241,6 +246,7 @@ def judged(
 )->dict: # Columns of `comparisons`
     "A difference with its interval and verdict."
     lo,hi = bounds(*s[:3])
+    if margin and s.effect==s.se==0: return s._asdict() | dict(lo=lo, hi=hi, verdict='undecided', reason='one and the same predictions')
     return s._asdict() | dict(lo=lo, hi=hi, verdict=verdict(lo, hi, margin), reason='')
 
 # %% ../nbs/17_claims.ipynb #2b74eded
@@ -295,7 +301,7 @@ def impossible(
     under = cells.evaluated_on==UNDER_CLOUDS
     table,asked = [],set(cells.loc[under, WHERE[:-1]].itertuples(index=False, name=None))
     for where,rows in cells[~under].groupby(WHERE):
-        missing = [(n, where[-1], c.text, f'no record of {FUSED}' if n>3 else 'no record') for n,c in claims.items() if n not in set(rows.claim)]
+        missing = [(n, where[-1], c.text, f'no record of {FUSED}' if n>3 else 'no record') for n,c in claims.items() if n<6 and n not in set(rows.claim)]
         if where[:-1] not in asked: missing.append((4, UNDER_CLOUDS, LOW_VISIBILITY.text, f'no record of {FUSED} on cloudy patches and clear ones like them'))
         table += [dict(zip(WHERE, where)) | dict(evaluated_on=part, claim=n, source=FUSED if n>3 else '', text=text, metric=rows.metric.iloc[0], verdict='not run', comparisons=0, ran=0,
                        supported=0, against=0, reason=reason) for n,part,text,reason in missing]
@@ -411,7 +417,8 @@ def plot_claims(
             claim = claim_of(claims, n, cells.evaluated_on.iloc[0])
             for i,(ax,(name,p)) in enumerate(zip(axs, ps.items())):
                 draw_claim(ax, p, claim, i==0)
-                ax.set_title((f'{n}. {claim.text}' if i==0 else '')+f'\n{name}: {combined(p, claim.margin)}', loc='left', fontsize=9)
+                text = textwrap.fill(f'{n}. {claim.text}', 42 if wide==1 else 200) if i==0 else ''
+                ax.set_title(f'{text}\n{name}: {combined(p, claim.margin)}', loc='left', fontsize=9)
             for ax in axs[len(ps):]: ax.set_axis_off()
             for ax in axs[:len(ps)]: ax.tick_params(labelbottom=True)
         for ax in grid[-1][:len(panels[n])]: ax.set_xlabel(f'difference in {METRIC_LABELS.get(cells.metric.iloc[0], cells.metric.iloc[0])}')
@@ -435,8 +442,12 @@ def absent_arms(
     cells:pd.DataFrame, # From `comparisons`
 )->str: # Such as 'not run: S2 ImageNet (TL), S2 ImageNet (FT) (no weights)', or empty
     "The arms whose absence kept comparisons from being made, and why."
-    each = pd.DataFrame([r.split(': ', 1) for reason in cells.reason[cells.verdict=='not run'].unique() for r in reason.split('; ') if ': ' in r], columns=['strategy','reason'])
-    return not_run_label(each.drop_duplicates().assign(status='not run'))
+    ran,absent = (cells[(cells.verdict=='not run')==k] for k in (False, True))
+    partly = {*(ran.source+' '+ran.strategy), *(ran.over_source+' '+ran.over)}
+    each = pd.DataFrame([(*r.split(': ', 1), f) for reason,f in zip(absent.reason, absent.fraction) for r in reason.split('; ') if ': ' in r], columns=['strategy','reason','fraction'])
+    when = lambda arm, t: f" at {', '.join(f'{f:g}' for f in sorted(t.fraction.unique()))} %" if arm in partly else ''
+    named = [(arm+when(arm, t), reason) for (arm,reason),t in each.groupby(['strategy','reason'], sort=False)]
+    return not_run_label(pd.DataFrame(named, columns=['strategy','reason']).assign(status='not run'))
 
 def mark_handles()->list[Line2D]: # In the order of `VERDICTS`
     "Legend of the markers."
