@@ -89,7 +89,7 @@ class Pretrain(Parameters):
     weight_decay:Annotated[float, Field(ge=0)] # Of Adam
     lambd:Rate # Weight of the redundancy term
     projector:list[Positive] # Widths of the projector
-    backbone:Backbone # Of the encoder: 'resnet18', or a convolutional one of timm, such as 'resnet50'
+    backbone:Backbone # Of the encoder: 'resnet18', or one of timm, such as 'resnet50'
     view_size:Positive # Side of a view in pixels
     views:dict[str,float|list[float]] # Fields of `Views` that differ from the sensor's defaults
     keep_every:Natural # Keep the encoder every so many epochs; 0: the last alone
@@ -268,7 +268,7 @@ class Training(Sources):
     pretrain_projector:list[Positive] = [1024,1024,1024] # Widths of the projector
     pretrain_keep_every:Natural = 0 # Keep the encoder every so many epochs
     pretrain_seed:Natural = 0 # Of weights, order and views
-    backbone:Backbone = 'resnet18' # Of all encoders but ImageNet's: 'resnet18', or a convolutional one of timm, such as 'resnet50'
+    backbone:Backbone = 'resnet18' # Of all encoders but ImageNet's: 'resnet18', or one of timm, such as 'resnet50'
     view_size:Positive # Side of a pre-training view in pixels
     views:dict[str,dict[str,float|list[float]]] # Sensor -> fields of `Views` that differ from its defaults
     ft_epochs:Rate # Passes over the labelled patches ...

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['RESNET18', 'CACHED', 'IMAGENET_URL', 'IMAGENET_MEAN', 'IMAGENET_STD', 'STANDIN', 'STANDIN_MEAN', 'STANDIN_STD',
-           'resnet18', 'LastMap', 'check_backbone', 'make_backbone', 'windows', 'Encoder', 'seeded', 'scratch_encoder',
-           'check_fits', 'projector', 'state_digest', 'stay', 'freeze', 'unfreeze', 'WeightsUnavailable',
-           'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder', 'standin_weights', 'imagenet_standin',
-           'save_encoder', 'encoder_meta', 'load_encoder', 'seen_patches', 'warn_if_seen']
+           'resnet18', 'LastMap', 'check_backbone', 'make_backbone', 'fixed_size', 'windows', 'Encoder', 'seeded',
+           'scratch_encoder', 'check_fits', 'projector', 'state_digest', 'stay', 'freeze', 'unfreeze',
+           'WeightsUnavailable', 'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder', 'standin_weights',
+           'imagenet_standin', 'save_encoder', 'encoder_meta', 'load_encoder', 'seen_patches', 'warn_if_seen']
 
 # %% ../nbs/07_encoders.ipynb #476474c2
 import base64, hashlib, io, json, math, os, socket, torch, torchvision, warnings
@@ -84,6 +84,15 @@ def make_backbone(
     import timm
     return LastMap(timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, global_pool=''))
 
+def fixed_size(
+    name:str, # Of a backbone
+)->int: # Side in pixels; `None` if it takes any
+    "The one size that a backbone of timm is made for."
+    if name in RESNET18: return None
+    import timm
+    about = timm.get_pretrained_cfg(name)
+    return about.input_size[-1] if about and about.fixed_input_size else None
+
 # %% ../nbs/07_encoders.ipynb #c1f0d2a7
 CACHED = 2**18 # Pixels of a batch whose maps stay in the cache of a processor
 
@@ -103,11 +112,11 @@ class Encoder(nn.Module):
         mean, # Mean of each band after scaling, `(c,)`
         std, # Standard deviation of each band after scaling, `(c,)`
         backbone:str='resnet18', # Its name, see `make_backbone`
-        input_size:int=None, # Enlarge to this side first, in pixels; transformers are made for one size
+        input_size:int=None, # Enlarge to this side first, in pixels; what a transformer is made for if absent
         window:int=None, # Look at larger patches through windows of this side, in pixels
     ):
         super().__init__()
-        self.sensor,self.backbone_name,self.input_size,self.window = sensor,backbone,input_size,window
+        self.sensor,self.backbone_name,self.input_size,self.window = sensor,backbone,input_size or fixed_size(backbone),window
         for k,v in dict(mean=mean, std=std).items():
             v = torch.as_tensor(v, dtype=torch.float32).clone()
             if v.shape!=(sensor.channels,): raise ValueError(f'{k} of {sensor.name} needs {sensor.channels} values, got shape {tuple(v.shape)}')
@@ -156,7 +165,7 @@ def scratch_encoder(
     std, # Standard deviation of each band after scaling, `(c,)`
     backbone:str='resnet18', # Its name, see `make_backbone`
     seed:int=0, # Of the initial weights
-    input_size:int=None, # Enlarge to this side first, in pixels; transformers are made for one size
+    input_size:int=None, # Enlarge to this side first, in pixels; what a transformer is made for if absent
     window:int=None, # Look at larger patches through windows of this side, in pixels
 )->Encoder:
     "An untrained encoder, the same for the same seed."
