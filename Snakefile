@@ -108,7 +108,8 @@ def sliding(wildcards):
     data = f"simulated: {P.scenes} landscapes of {P.grid[0]} x {P.grid[1]} patches of {P.patch_size} x {P.patch_size} pixels" if P.dataset == "simulated" else P.dataset
     metric = {"micro_ap": "micro average precision", "macro_ap": "macro average precision", "accuracy": "accuracy"}[P.metric]
     clouds = "no patch is known to be cloudy" if P.dataset.startswith("eurosat") else "cloudy patches in all parts" if P.flagged == "keep" else "cloudy patches are left out of training and test parts"
-    facts = {"data": data, "split": ", ".join(LABELS[split] for split in P.splits), "metric": metric, "clouds": clouds, "epochs": P.pretrain_epochs, "batch_size": P.pretrain_batch_size, "lr": P.pretrain_lr}
+    facts = {"data": data, "split": ", ".join(LABELS[split] for split in P.splits), "metric": metric, "clouds": clouds, "epochs": P.pretrain_epochs, "batch_size": P.pretrain_batch_size, "lr": P.pretrain_lr,
+             "scratch_steps": budget_of("scratch").get("ft_max_steps", P.ft_max_steps)}
     return json.dumps({"profile": NAME, "figures": FIGURES, "talk": "data/talk", "facts": facts})
 
 

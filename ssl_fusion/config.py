@@ -168,7 +168,7 @@ class Slides(Parameters):
     profile:str # Name, for titles
     figures:str # Folder of the tables that the other notebooks wrote
     talk:str # Folder of the talk's numbers
-    facts:dict[str,str|int|float] # What the runs were: data, budget, split, metric; keys as in `referee.TALK`
+    facts:dict[str,str|int|float] # What the runs were: data, budget, split, metric; keys as in `referee.FACTS`
 
 # %% ../nbs/14_config.ipynb #50ee33da
 class Report(Parameters):
