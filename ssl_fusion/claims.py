@@ -417,7 +417,7 @@ def plot_claims(
             claim = claim_of(claims, n, cells.evaluated_on.iloc[0])
             for i,(ax,(name,p)) in enumerate(zip(axs, ps.items())):
                 draw_claim(ax, p, claim, i==0)
-                text = textwrap.fill(f'{n}. {claim.text}', 42 if wide==1 else 200) if i==0 else ''
+                text = textwrap.fill(f'{n}. {claim.text}', 42 if wide==1 else 200, break_on_hyphens=False) if i==0 else ''
                 ax.set_title(f'{text}\n{name}: {combined(p, claim.margin)}', loc='left', fontsize=9)
             for ax in axs[len(ps):]: ax.set_axis_off()
             for ax in axs[:len(ps)]: ax.tick_params(labelbottom=True)
