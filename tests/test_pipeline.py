@@ -83,7 +83,9 @@ def test_smoke_ends_in_the_claims_of_all_profiles(smoke):
     table = pd.read_csv(smoke/'figures/overview.csv')
     assert set(table.profile)=={'smoke'} and set(table.claim)=={1,2,3,4,5} and {'S1+S2 over S1','S1+S2 over S2','S1+S2 over better of S1 and S2'}<=set(table.source)
     gains = pd.read_csv(smoke/'figures/smoke/gain_under_clouds.csv')
-    assert set(gains.strategy)>={'Scratch','SSL (TL)','SSL (TL), met clouds'} and set(gains.verdict)<={'supported','not supported','undecided'}
+    asked = [(how, over, f) for how in ('Scratch','SSL (TL)','SSL (TL), met clouds') for over in ('S1','S2','better of S1 and S2') for f in SMOKE['robust_fractions']]
+    assert sorted(zip(gains.strategy, gains.over_source, gains.fraction))==sorted(asked)
+    assert gains[['effect','lo','hi']].notna().all(axis=None) and gains.effect.between(gains.lo, gains.hi).all() and ((gains.verdict=='supported')==(gains.lo>0)).all()
 
 def test_settings_are_chosen_without_test_patches(smoke):
     run(smoke, BIN/'python', 'tools/choose_tuning.py', 'smoke', 'ssl', '--rates', '1e-3', '--steps', '2', '--fractions', '100', '--split', 'published')
