@@ -81,7 +81,7 @@ def test_smoke_ends_in_the_slide_on_fusion(smoke):
 
 def test_smoke_ends_in_the_claims_of_all_profiles(smoke):
     table = pd.read_csv(smoke/'figures/overview.csv')
-    assert set(table.profile)=={'smoke'} and set(table.claim)=={1,2,3,4,5} and {'S1+S2 over S1','S1+S2 over S2','S1+S2 over better of S1 and S2'}<=set(table.source)
+    assert set(table.profile)=={'smoke'} and set(table.claim)=={1,2,3,4,5,6} and {'S1+S2 over S1','S1+S2 over S2','S1+S2 over better of S1 and S2'}<=set(table.source)
     gains = pd.read_csv(smoke/'figures/smoke/gain_under_clouds.csv')
     asked = [(how, over, f) for how in ('Scratch','SSL (TL)','SSL (TL), met clouds') for over in ('S1','S2','better of S1 and S2') for f in SMOKE['robust_fractions']]
     assert sorted(zip(gains.strategy, gains.over_source, gains.fraction))==sorted(asked)
