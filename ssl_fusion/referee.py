@@ -216,7 +216,7 @@ def said_of_verdict(
 def said_of_claims(
     claims:pd.DataFrame, # `claims.csv`
     only=(1,2,3,4,5), # Numbers of the claims
-    by_arm=pd.DataFrame(), # `claims_by_arm.csv`
+    by_arm=(), # `claims_by_arm.csv`
 )->Markdown:
     "The verdicts, a line a claim and split."
     groups = claims[claims.claim.isin(only)].groupby(['claim','text','split'], sort=False) if len(claims) else ()
