@@ -6,12 +6,12 @@
 __all__ = ['PARTS', 'NAMES', 'BEACH', 'SALT_MARSH', 'LAKE', 'SEA', 'OPEN_LAND', 'MATERIALS', 'COVERS', 'COVER', 'RECIPES', 'DAYS',
            'SEASONS', 'LENGTH', 'WIDTH', 'WARP', 'EDGES', 'ROWS', 'DOTS', 'OVERLAY', 'CHOICES', 'OBJECTS',
            'LABEL_SHARE', 'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'S2_FURTHER', 'HAZE', 'LOOKS', 'SPECKLE_SIZE',
-           'OPEN_WATER', 'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'TILES', 'stream', 'bumps', 'smooth_noise', 'land_facts',
-           'affinity', 'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour', 'waters', 'scramble',
-           'divide', 'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels', 'growth', 'sunlight',
-           'observe_s2', 'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds', 'Acquisition',
-           'acquisition', 'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff', 'write_json',
-           'write_patch', 'coarsened', 'write_scene', 'claim', 'simulate']
+           'OPEN_WATER', 'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'THIN', 'TILES', 'stream', 'bumps', 'smooth_noise',
+           'land_facts', 'affinity', 'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour',
+           'waters', 'scramble', 'divide', 'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels',
+           'growth', 'sunlight', 'observe_s2', 'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds',
+           'Acquisition', 'acquisition', 'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff',
+           'write_json', 'write_patch', 'coarsened', 'write_scene', 'claim', 'simulate']
 
 # %% ../nbs/03_simulate.ipynb #4c949d24
 import io, json, os, re, struct
@@ -513,17 +513,23 @@ def under(
     return (s2*(1-lost*shadow)*(1-opacity)+(3500+5000*opacity)*opacity).clip(0, 16000).astype(np.uint16)
 
 # %% ../nbs/03_simulate.ipynb #d94da3ed
+THIN = .001 # How far the lowest of the pixels under cloud is above the base of the clouds, as a value of the field
+
 def add_clouds(
     s2:np.ndarray, # `(c,h,w)` reflectance x 10,000
-    coverage:float, # Share of the pixels under cloud
+    coverage:float, # Share of the pixels under cloud, 0 to 1
     rng:np.random.Generator,
     bands=S2_SIMULATED, # Names of the bands of `s2`
     scale:float=40, # Size of the largest clouds in pixels
 )->np.ndarray: # Same shape, uint16
-    "Put clouds and their shadows over a clear patch."
+    "Put clouds over exactly `round(coverage*h*w)` pixels of a clear patch, and their shadows."
     if not 0<=coverage<=1: raise ValueError(f'coverage is a share between 0 and 1, not {coverage}')
     field = cloud_field(s2.shape[1:], scale, rng)
-    return under(s2, *veil(field, np.quantile(field[:-REACH,:-REACH], 1-coverage), rng), bands)
+    here = field[:-REACH,:-REACH]
+    covered = np.argsort(-here, axis=None, kind='stable').argsort().reshape(here.shape)<round(coverage*here.size)
+    base = here[covered].min()-THIN if covered.any() else here.max()
+    here[~covered] = here[~covered].clip(max=base)
+    return under(s2, *veil(field, base, rng), bands)
 
 # %% ../nbs/03_simulate.ipynb #ebab8230
 TILES = table('''
