@@ -94,8 +94,6 @@ def fixed_size(
     return about.input_size[-1] if about and about.fixed_input_size else None
 
 # %% ../nbs/07_encoders.ipynb #c1f0d2a7
-CACHED = 2**18 # Pixels of a batch whose maps stay in the cache of a processor
-
 def windows(
     x:Tensor, # Patches, `(n,c,h,w)`, at least `size` high and wide
     size:int, # Side of a window in pixels
@@ -105,6 +103,8 @@ def windows(
     return [x[...,i:i+size,j:j+size] for i in places[0] for j in places[1]]
 
 # %% ../nbs/07_encoders.ipynb #aa3eb2f8
+CACHED = 2**18 # Pixels of a batch whose maps stay in the cache of a processor
+
 class Encoder(nn.Module):
     "A sensor's patches to embeddings."
     def __init__(self,
