@@ -202,25 +202,20 @@ def said_of_visibility(
 # %% ../nbs/17b_referee.ipynb #b235c1bc
 def said_of_verdict(
     r, # A row of `claims.csv`
-    by_arm:pd.DataFrame, # `claims_by_arm.csv`
 )->str:
     "A verdict and how many comparisons made it."
     name = r.source if isinstance(r.source, str) else 'all'
     if not r.ran: return f"{name} not run"+(f' ({r.reason.split(";")[0]})' if isinstance(r.reason, str) and r.reason else '')
     said = f'{int(r.supported)} of {int(r.ran)} comparisons for it, {int(r.against)} against'
-    if len(by_arm) and 'stand-in' not in r.text:
-        same = by_arm[(by_arm.claim==r.claim) & (by_arm.split==r.split) & (by_arm.evaluated_on==r.evaluated_on) & (by_arm.source==r.source)]
-        if n := int(same.against[(same.strategy+same.over).str.contains('EfficientNet')].sum()): said += f", {'all' if n==r.against else n} of them with EfficientNet-Lite0, a network the talk never had"
     return f'{name} {r.verdict} ({said}'+(f'; {int(r.comparisons-r.ran)} not run' if r.comparisons>r.ran else '')+')'
 
 def said_of_claims(
     claims:pd.DataFrame, # `claims.csv`
     only=(1,2,3,4,5), # Numbers of the claims
-    by_arm=(), # `claims_by_arm.csv`
 )->Markdown:
     "The verdicts, a line a claim and split."
     groups = claims[claims.claim.isin(only)].groupby(['claim','text','split'], sort=False) if len(claims) else ()
-    lines = [f"- **Claim {n}.** *{text}* ({split} split): {'; '.join(said_of_verdict(r, by_arm) for r in rows.itertuples())}." for (n,text,split),rows in groups]
+    lines = [f"- **Claim {n}.** *{text}* ({split} split): {'; '.join(said_of_verdict(r) for r in rows.itertuples())}." for (n,text,split),rows in groups]
     return Markdown('\n'.join(lines) or '*Not run in this profile.*')
 
 # %% ../nbs/17b_referee.ipynb #740c1aef
