@@ -271,6 +271,7 @@ def weakest(
     "The comparison that speaks least for a claim."
     ran = cells[cells.verdict!='not run']
     if not len(ran): return {}
+    if (ran.verdict=='not supported').any(): ran = ran[ran.verdict=='not supported']
     strength = ran.lo if margin is None else -np.maximum(ran.lo.abs(), ran.hi.abs())
     r = ran.loc[(strength if strength.notna().any() else ran.effect).idxmin()]
     over = r.over if r.source==r.over_source else r.over_source
