@@ -254,7 +254,7 @@ def dress(
 )->Figure: # The same figure
     "Set title, legend and, where it is due, the word SIMULATED above the panels, and the footer below."
     (w,h),handles = fig.get_size_inches(),list(handles)
-    lines,longest = textwrap.wrap(footer, int(w*19)),max((len(k.get_label()) for k in handles), default=0)
+    lines,longest = textwrap.wrap(footer, int(w*18)),max((len(k.get_label()) for k in handles), default=0)
     ncols = max(1, int(w/(.5+.065*longest))) # inches: a line and its space, a letter
     h += .19*max(0, -(-len(handles)//ncols)-3) # A long legend takes nothing from the panels
     fig.set_size_inches(w, h)
