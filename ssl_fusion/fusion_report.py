@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pathlib import Path
 from .claims import FUSED, by_training
-from .report import FLOORS, METRIC_LABELS, dataset_label, dress, spread_label, style, summarise
+from .report import FLOORS, METRIC_LABELS, dataset_label, dress, spread_label, style, summarise, talk_handle
 
 # %% ../nbs/17a_fusion_report.ipynb #564f55f4
 SOURCE_LOOKS = {'S1': ('#332288', 'o'), 'S2': ('#999933', 's'), 'S1+S2': ('#882255', 'D')} # Source -> colour, marker: none of them a strategy's
@@ -157,10 +157,10 @@ def cloud_table(
 )->pd.DataFrame: # One row a strategy, training, set of patches, fraction, source and condition; `relative` to fusion in percent
     "S1, S2, feature fusion, and fusion with shuffled radar on all test patches, on cloudy ones, and on clear ones like them."
     by = ['initialisation','strategy','training','fraction','evaluated_on']
-    kinds = {c: by_training(records[records.condition==c].assign(condition='')).assign(condition=c) for c in ('',SHUFFLED) if c in set(records.condition)}
-    table = gathered(pd.concat(kinds.values()), [*by,'source','condition'], metric)
+    runs = pd.concat(by_training(records[records.condition==c].assign(condition='')).assign(condition=c) for c in ('',SHUFFLED) if c in set(records.condition))
+    table = gathered(runs, [*by,'source','condition'], metric)
     fused = table[(table.source==FUSED) & (table.condition=='')].set_index([*WHAT,*by])['mean'].rename('fused')
-    counted = pd.concat(kinds.values()).groupby([*WHAT,'evaluated_on']).patches.max()
+    counted = runs.groupby([*WHAT,'evaluated_on']).patches.max()
     table = table.join(fused, on=[*WHAT,*by]).join(counted, on=[*WHAT,'evaluated_on'])
     table['relative'] = 100*(table['mean']/table.fused-1).where((table.source!=FUSED) | (table.condition!=''))
     return sorted_by(table.drop(columns='fused'), [*by,'source','condition'])
@@ -195,7 +195,7 @@ def plot_clouds(
             ax.set(title=f"{'from scratch' if how=='scratch' else f'{how.upper()} (TL)'}{', '*bool(special)}{special}, {f:g} %", xticks=range(len(parts)), xticklabels=[p.replace(' ', '\n') for p in parts], xlim=(-.4, len(parts)-.6))
             ax.grid(False, axis='x')
             if not i*down%len(panels): ax.set_ylabel(METRIC_LABELS.get(metric, metric))
-        handles = source_handles()+[Line2D([], [], ls='-.', lw=1, c=SOURCE_LOOKS[FUSED][0], marker='x', label=f'{FUSED}, {SHUFFLED}')]*(SHUFFLED in set(table.condition))+[floor_handle()]*bool(floors)+([] if talk is None else [Line2D([], [], ls='--', lw=.8, c='.3', marker='o', mfc='w', mew=.9, ms=4.5, label='the talk')])
+        handles = source_handles()+[Line2D([], [], ls='-.', lw=1, c=SOURCE_LOOKS[FUSED][0], marker='x', label=f'{FUSED}, {SHUFFLED}')]*(SHUFFLED in set(table.condition))+[floor_handle()]*bool(floors)+[talk_handle()]*(talk is not None)
         return dress(fig, title, cloud_footer(table, talk is not None), handles, bool(table.simulated.any()))
 
 def cloud_footer(
@@ -215,7 +215,7 @@ def source_handles()->list: # Of `Line2D`
     return [Line2D([], [], c=c, marker=m, mec='w', label=s) for s,(c,m) in SOURCE_LOOKS.items()]
 
 # %% ../nbs/17a_fusion_report.ipynb #e2d59c8e
-DASHES = {'': '-', 'met clouds': '--', 'S1 shuffled': '-.'} # What is special -> line
+DASHES = {'': '-', 'met clouds': '--', SHUFFLED: '-.'} # What is special -> line
 
 def coverage_table(
     records:pd.DataFrame, # Of `run_robustness`
@@ -255,7 +255,7 @@ def plot_coverage(
             for _,rows in floors[(floors.fraction==f) & (floors.model=='')].groupby('source'): draw_cover(ax, rows, most, ':', lw=1, marker='', zorder=1.5)
             ax.set(title=f'{f:g} % of the labels', xlabel='share of each test patch under clouds (%)')
             if not i: ax.set_ylabel(METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
-        text = {'': 'as trained', 'met clouds': 'trained on patches half of them under simulated clouds', 'S1 shuffled': "with another patch's radar"}
+        text = {'': 'as trained', 'met clouds': 'trained on patches half of them under simulated clouds', SHUFFLED: "with another patch's radar"}
         handles = source_handles()+[Line2D([], [], c='.3', ls=d, label=text[k]) for k,d in DASHES.items() if k in set(table.model+table.condition)]+[floor_handle()]*bool(len(floors))
         return dress(fig, title, what_is_shown(table)+HEADS.format('All models')+' The clouds and their shadows are simulated. The floor has not met them in training.', handles, bool(table.simulated.any()))
 
@@ -265,7 +265,7 @@ def missing_table(
     metric:str, # Such as 'micro_ap'
 )->pd.DataFrame: # One row a model, condition and fraction
     "The fused model with both sensors and with one, prepared for it or not; and models of one sensor."
-    there = records[(records.evaluated_on=='clear test') & (records.coverage==0) & (records.condition!='S1 shuffled') & records.model.isin(['','modality dropout'])]
+    there = records[(records.evaluated_on=='clear test') & (records.coverage==0) & (records.condition!=SHUFFLED) & records.model.isin(['','modality dropout'])]
     by = ['fraction','initialisation','strategy','source','model','condition']
     return sorted_by(gathered(there, by, metric), by)
 

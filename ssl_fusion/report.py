@@ -6,9 +6,10 @@
 __all__ = ['STRATEGIES', 'FLOORS', 'SOURCES', 'DATASETS', 'METRIC_LABELS', 'TALK_NOTE', 'FRACTIONS', 'ARM', 'COLUMNS',
            'RUN_COLOURS', 'Strategy', 'style', 'strategy_labels', 'summarise', 'in_order', 'scored', 'label_efficiency',
            'dataset_label', 'spread_label', 'not_run_label', 'caption', 'draw_strategies', 'draw_talk', 'draw_floors',
-           'frame', 'label_floors', 'fraction_axis', 'legend_handles', 'dress', 'plot_label_efficiency', 'load_talk',
-           'talk_note', 'talk_table', 'as_text', 'to_markdown', 'show_table', 'difference', 'label_gain', 'fusion_gain',
-           'load_log', 'pretraining_curves', 'readable_log', 'plot_pretraining', 'save_figure', 'save_table']
+           'frame', 'label_floors', 'fraction_axis', 'legend_handles', 'talk_handle', 'dress', 'plot_label_efficiency',
+           'load_talk', 'talk_note', 'talk_table', 'as_text', 'to_markdown', 'show_table', 'difference', 'label_gain',
+           'fusion_gain', 'load_log', 'pretraining_curves', 'readable_log', 'plot_pretraining', 'save_figure',
+           'save_table']
 
 # %% ../nbs/15_report.ipynb #c30228d9
 import json
@@ -242,7 +243,11 @@ def legend_handles(
     ran,names = set(table.strategy[table.status=='ok']),{*table.strategy, *talk.strategy}
     handles = [Line2D([], [], c=s.colour, marker=s.marker, mec='w', mew=.6, label=s.label if s.label in ran else f'{s.label}: not run',
                       alpha=1 if s.label in ran else .35) for s in STRATEGIES.values() if s.label in names]
-    return handles+[Line2D([], [], ls='--', lw=.8, c='.3', marker='o', mfc='w', mew=.9, ms=4.5, label='the talk')][:len(talk)]
+    return handles+[talk_handle()][:len(talk)]
+
+def talk_handle()->Line2D:
+    "Legend of the talk's values."
+    return Line2D([], [], ls='--', lw=.8, c='.3', marker='o', mfc='w', mew=.9, ms=4.5, label='the talk')
 
 # %% ../nbs/15_report.ipynb #89453661
 def dress(
@@ -254,7 +259,7 @@ def dress(
 )->Figure: # The same figure
     "Set title, legend and, where it is due, the word SIMULATED above the panels, and the footer below."
     (w,h),handles = fig.get_size_inches(),list(handles)
-    lines,longest = textwrap.wrap(footer, int(w*18)),max((len(k.get_label()) for k in handles), default=0)
+    lines,longest = textwrap.wrap(footer, int(18*w)),max((len(k.get_label()) for k in handles), default=0) # 18 letters an inch
     ncols = max(1, int(w/(.5+.065*longest))) # inches: a line and its space, a letter
     h += .19*max(0, -(-len(handles)//ncols)-3) # A long legend takes nothing from the panels
     fig.set_size_inches(w, h)

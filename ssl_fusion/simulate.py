@@ -526,7 +526,8 @@ def add_clouds(
     if not 0<=coverage<=1: raise ValueError(f'coverage is a share between 0 and 1, not {coverage}')
     field = cloud_field(s2.shape[1:], scale, rng)
     here = field[:-REACH,:-REACH]
-    covered = np.argsort(-here, axis=None, kind='stable').argsort().reshape(here.shape)<round(coverage*here.size)
+    covered = np.zeros(here.shape, bool)
+    covered.flat[np.argsort(-here, axis=None, kind='stable')[:round(coverage*here.size)]] = True
     base = here[covered].min()-THIN if covered.any() else here.max()
     here[~covered] = here[~covered].clip(max=base)
     return under(s2, *veil(field, base, rng), bands)
