@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from rasterio.transform import Affine
 from rasterio.windows import Window
-from .rasters import Scene, Tiling, fill_gaps, read_window
+from .scenes import Scene, Tiling, fill_gaps, read_window
 from .store import Progress
 
 # %% ../nbs/19_maps.ipynb #353c7c7f
