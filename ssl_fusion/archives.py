@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['PLACE', 'DATE', 'MONTHS', 'SEASONS', 'UNKNOWN', 'DTYPE', 'V2_TABLES', 'V1_FOLDERS', 'LISTS', 'TILE', 'LISTED',
-           'EUROSAT', 'UNFINISHED', 'locate', 'season', 'patch_index', 'Archive', 'sound', 'band_file', 'write_bands',
-           'quick_reading', 'Pixels', 'read_tif', 'trouble', 'read_band', 'read_bands', 'width_of', 'geotiff_archive',
-           'v2_index', 'v2_folder', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders',
-           'package_folder', 'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners',
-           'add_lists', 'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files',
-           'eurosat_path', 'spatial_split', 'open_zip', 'content_of', 'image_array', 'read_image', 'open_eurosat',
-           'corner_of', 'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence',
-           'class_counts', 'label_counts']
+           'EUROSAT', 'UNFINISHED', 'locate', 'is_date', 'season', 'patch_index', 'Archive', 'sound', 'band_file',
+           'write_bands', 'quick_reading', 'Pixels', 'read_tif', 'trouble', 'read_band', 'read_bands', 'width_of',
+           'geotiff_archive', 'v2_index', 'v2_folder', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata',
+           'v1_folders', 'package_folder', 'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings',
+           'radar_partners', 'add_lists', 'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in',
+           'eurosat_files', 'eurosat_path', 'spatial_split', 'open_zip', 'content_of', 'image_array', 'read_image',
+           'open_eurosat', 'corner_of', 'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts',
+           'cooccurrence', 'class_counts', 'label_counts']
 
 # %% ../nbs/02_archives.ipynb #86af07f0
 import io, json, os, re, shutil, tarfile, zlib
@@ -20,7 +20,8 @@ import pandas as pd
 import rasterio
 from concurrent.futures import ThreadPoolExecutor
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache, partial
 from importlib.resources import files
 from importlib.util import find_spec
@@ -47,17 +48,23 @@ def locate(
     return (m[1], int(m[3]), int(m[2])) if m else ('', -1, -1)
 
 # %% ../nbs/02_archives.ipynb #1a9cde99
-DATE = re.compile(r'_\d{4}(\d\d)\d\dT')
+DATE = re.compile(r'_((?:19|20)\d\d)(\d\d)(\d\d)T')
 MONTHS = dict(winter=('12','01','02'), spring=('03','04','05'), summer=('06','07','08'), autumn=('09','10','11'))
 SEASONS = {m:s for s,months in MONTHS.items() for m in months} # Month -> season
+
+def is_date(
+    year:str, month:str, day:str, # In digits
+)->bool:
+    "Whether there is such a day."
+    try: return bool(date(int(year), int(month), int(day)))
+    except ValueError: return False
 
 # %% ../nbs/02_archives.ipynb #104a31b1
 def season(
     name:str, # Id that holds a date, such as '..._20170613T...'
 )->str: # 'spring', 'summer', 'autumn', 'winter', or '' without a date
     "The season of the date in an id."
-    m = DATE.search(name)
-    return SEASONS[m[1]] if m else ''
+    return next((SEASONS[m[2]] for m in DATE.finditer(name) if is_date(*m.groups())), '')
 
 # %% ../nbs/02_archives.ipynb #2ebf10a5
 UNKNOWN = dict(patch_id=None, s1_name='', labels=None, split='', country='', season='', scene='', row=-1, col=-1,
@@ -90,6 +97,7 @@ class Archive:
     reader:Callable # (row of the index, source, bands) -> array
     simulated:bool=False # Drawn by `simulate`, not by a satellite
     faults:tuple=() # Of `Fault`: patches that are not in the index, for what is known of them is wrong
+    reading:dict=field(default_factory=dict) # Own scenes: how their numbers are read, and the files; ready for JSON
 
     def __len__(self)->int: return len(self.index)
 
