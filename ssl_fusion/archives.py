@@ -20,7 +20,7 @@ import pandas as pd
 import rasterio
 from concurrent.futures import ThreadPoolExecutor
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.resources import files
 from importlib.util import find_spec
@@ -90,6 +90,7 @@ class Archive:
     reader:Callable # (row of the index, source, bands) -> array
     simulated:bool=False # Drawn by `simulate`, not by a satellite
     faults:tuple=() # Of `Fault`: patches that are not in the index, for what is known of them is wrong
+    reading:dict=field(default_factory=dict) # What its numbers depend on besides index and bands
 
     def __len__(self)->int: return len(self.index)
 
