@@ -194,7 +194,7 @@ def default_fabric()->Fabric:
     cuda = torch.cuda.is_available()
     return Fabric(accelerator='cuda' if cuda else 'cpu', devices=1, precision='bf16-mixed' if cuda else '32-true')
 
-# %% ../nbs/10_pretrain.ipynb #066b925d
+# %% ../nbs/10_pretrain.ipynb #02a7bedc
 def run_identity(
     store:Store, # Patches
     sensor:Sensor, # Whose bands
@@ -206,8 +206,8 @@ def run_identity(
 )->dict: # JSON-ready
     "All that the weights of a run depend on."
     keys = patch_keys(store.index.iloc[positions]).astype('>u8').tobytes()
-    patches = dict(number=len(positions), digest=hashlib.sha256(keys).hexdigest())
-    parts = dict(sensor=asdict(sensor), recipe=asdict(recipe), views=asdict(views), seed=seed, backbone=backbone, patches=patches, store=store.digest)
+    patches = dict(number=len(positions), digest=hashlib.sha256(keys).hexdigest()[:16])
+    parts = dict(sensor=asdict(sensor), recipe=asdict(recipe), views=asdict(views), seed=seed, backbone=backbone, patches=patches, store=store.digest[:16])
     return json.loads(json.dumps(parts))
 
 def check_encoders(
