@@ -141,9 +141,13 @@ FUSION = expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustn
 GAINS = [FIGURES + "/gain_under_clouds.csv"] if FUSES else []
 FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_shadows", "coverage", "missing_sensor") for kind in ("csv", "svg", "png")] if FUSES else []
 
+DRAWN = {"report": expand(FIGURES + "/label_efficiency.{kind}", kind=["csv", "svg", "png"]),
+         "claims": [FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv", *GAINS]} | ({"fusion_report": FUSED} if FUSES else {})
+REPORTS = [f for step, files in DRAWN.items() for f in (f"{RUNS}/{step}.done", *files)]
+
 
 rule all:
-    input: STORE, RUNS + "/notebooks.done", RUNS + "/overview.done"
+    input: STORE, REPORTS, RUNS + "/notebooks.done", RUNS + "/overview.done"
 
 
 # A store that is there is not removed before the step: it is what was asked for, or `write_store` refuses it.
@@ -177,7 +181,7 @@ rule label_efficiency:
 
 rule report:
     input: EFFICIENCY
-    output: touch(RUNS + "/report.done"), expand(FIGURES + "/label_efficiency.{kind}", kind=["csv", "svg", "png"])
+    output: touch(RUNS + "/report.done"), DRAWN["report"]
     log: RUNS + "/notebooks/04_report.ipynb"
     params: y=reporting, code=CODE["report"], nb=STEPS["report"]
     threads: THREADS
@@ -186,7 +190,7 @@ rule report:
 
 rule claims:
     input: EFFICIENCY, FUSION, STORE
-    output: touch(RUNS + "/claims.done"), FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv", GAINS
+    output: touch(RUNS + "/claims.done"), DRAWN["claims"]
     log: RUNS + "/notebooks/05_claims.ipynb"
     params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
     threads: THREADS
@@ -217,14 +221,11 @@ rule robustness:
 if FUSES:
     rule fusion_report:
         input: [f for f in EFFICIENCY if f"/{P.splits[0]}/" in f], FUSION
-        output: touch(RUNS + "/fusion_report.done"), FUSED
+        output: touch(RUNS + "/fusion_report.done"), DRAWN["fusion_report"]
         log: RUNS + "/notebooks/08_fusion_report.ipynb"
         params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]
         threads: THREADS
         shell: PAPERMILL
-
-
-REPORTS = [*rules.report.output, *rules.claims.output, *(rules.fusion_report.output if FUSES else [])]
 
 
 rule slides:
@@ -238,7 +239,7 @@ rule slides:
 
 # Of all profiles, whichever of them has run and been explained.
 rule overview:
-    input: rules.claims.output, [str(p) for p in Path(FIGURES).parent.glob("*/README.md")]
+    input: RUNS + "/claims.done", DRAWN["claims"], [str(p) for p in Path(FIGURES).parent.glob("*/README.md")]
     output: touch(RUNS + "/overview.done")
     log: RUNS + "/notebooks/10_overview.ipynb"
     params: y=surveying, code=CODE["overview"], nb=STEPS["overview"]
