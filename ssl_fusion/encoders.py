@@ -214,7 +214,8 @@ def encoder_digest(
     encoder:Encoder,
 )->str: # SHA-256, 64 hexadecimal digits
     "A fingerprint of all that an encoder's embeddings depend on besides the patches."
-    how = dict(sensor=asdict(encoder.sensor), backbone=encoder.backbone_name, input_size=encoder.input_size, window=encoder.window)
+    how = dict(sensor=asdict(encoder.sensor), backbone=encoder.backbone_name, input_size=encoder.input_size,
+               window=encoder.window)
     return digest_of_json(how|dict(weights=state_digest(encoder)))
 
 # %% ../nbs/07_encoders.ipynb #a7a62942
@@ -361,7 +362,8 @@ def load_encoder(
     for k in ('bands','scaling'):
         if sensor and getattr(sensor, k)!=getattr(own, k): raise ValueError(f'{path} was trained on {k} {getattr(own, k)}, sensor {sensor.name} has {getattr(sensor, k)}')
     with reading(path, WEIGHTS):
-        encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['backbone'], input_size=meta['input_size'], window=meta['window'])
+        encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['backbone'], input_size=meta['input_size'],
+                                  window=meta['window'])
         encoder.backbone.load_state_dict(load_file(path))
     return encoder
 

@@ -19,7 +19,8 @@ from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
 from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
                                    start_from)
 from .download import get
-from .encoders import (Encoder, WeightsUnavailable, encoder_digest, imagenet_encoder, imagenet_standin, load_encoder, scratch_encoder,
+from .encoders import (Encoder, WeightsUnavailable, encoder_digest, imagenet_encoder, imagenet_standin,
+                                 load_encoder, scratch_encoder,
                                  warn_if_seen)
 from .fusion import GROUPS, Classifier, Concat
 from .metrics import evaluate, intervals
@@ -130,8 +131,8 @@ def check_labels(
     "Refuse label fractions that were drawn from another split."
     for seed,drawn in labels.items():
         odd = np.setdiff1d(drawn[max(drawn)], train)
-        if len(odd): raise ValueError(f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split: '
-                                      'it was drawn from another one, prepare the splits again')
+        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split'
+        if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
 def set_up(
     cfg:LabelEfficiency,
@@ -265,7 +266,8 @@ def arm_config(
     own = {'store','out','cache','labels','split','split_label','arms','fractions','seeds','tuned_seeds','encoders'}
     made = {s: encoder_digest(load_encoder(at_root(f)))[:16] for s,f in bench.cfg.encoders.items()}
     parts = hashlib.sha256(b''.join(bench.parts[p].tobytes() for p in bench.parts)).hexdigest()[:16]
-    return bench.cfg.model_dump(exclude=own)|dict(encoders=made, data=bench.store.digest[:16], parts=parts, code=room_digest(room))
+    return bench.cfg.model_dump(exclude=own)|dict(encoders=made, data=bench.store.digest[:16], parts=parts,
+                                                  code=room_digest(room))
 
 # %% ../nbs/16_experiments.ipynb #952a326a
 def record_of(
@@ -302,7 +304,8 @@ def cell_done(
     out,name = at_root(bench.cfg.out),cell_name(bench, **cell)
     path = out/'records'/f'{name}.json'
     if not (path.exists() and (out/'predictions'/f'{name}.parquet').exists()): return None
-    return path if {k: v for k,v in load_record(path).config.items() if k!='chosen'}==cell_config(bench, config, **cell) else None
+    return path if {k: v for k,v in load_record(path).config.items() if k!='chosen'}==cell_config(bench, config,
+                                                                                                  **cell) else None
 
 def cell_config(
     bench:Bench,
@@ -312,7 +315,8 @@ def cell_config(
     **cell, # What else says which cell
 )->dict: # JSON-ready
     "What a cell depends on: what its grid does, and which patches are labelled."
-    return config|dict(labelled=hashlib.sha256(np.sort(bench.labels[seed][fraction]).astype('<i8').tobytes()).hexdigest()[:16])
+    labelled = np.sort(bench.labels[seed][fraction]).astype('<i8').tobytes()
+    return config|dict(labelled=hashlib.sha256(labelled).hexdigest()[:16])
 
 def save_cell(
     bench:Bench,
@@ -327,7 +331,8 @@ def save_cell(
     scores,labels = aligned_scores(saved, ids, store.classes),store.labels[positions]
     return save_record(record_of(bench, metrics=evaluate(scores, labels, store.task, store.classes),
                                  intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap),
-                                 config=cell_config(bench, config, **cell), environment=environment(), **cell), out/'records')
+                                 config=cell_config(bench, config, **cell), environment=environment(), **cell),
+                                 out/'records')
 
 # %% ../nbs/16_experiments.ipynb #ef5bff48
 def run_cell(

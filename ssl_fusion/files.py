@@ -89,9 +89,11 @@ class BadInput(ValueError):
     def __str__(self)->str: return f'{self.reason} ({self.file})'
 
 # %% ../nbs/00a_files.ipynb #45f724a8
-HEADS = {b'version https://git-lfs': 'a pointer of Git LFS', b'PK\x03\x04': 'a zip file as torch.save writes it', b'\x93NUMPY': 'a NumPy array',
+HEADS = {b'version https://git-lfs': 'a pointer of Git LFS', b'PK\x03\x04': 'a zip file as torch.save writes it',
+         b'\x93NUMPY': 'a NumPy array',
          b'PAR1': 'a parquet file', b'\x89HDF': 'an HDF5 file', b'\x1f\x8b': 'a gzip file'}
-ADVICE = {'an empty file': 'a full disk or an interrupted copy leaves one', 'a pointer of Git LFS': '`git lfs pull` fetches the file itself',
+ADVICE = {'an empty file': 'a full disk or an interrupted copy leaves one',
+          'a pointer of Git LFS': '`git lfs pull` fetches the file itself',
           'a web page': 'download the file itself', 'a pickle': 'it can run any code when it is opened, so it is not',
           'zeros only': 'a power failure or an unfinished download leaves them'}
 
@@ -125,7 +127,8 @@ def reading(
         said = f'{type(e).__name__}: {e}'.splitlines()[0]
         what = f'is damaged or cut off ({said})' if found==expected else f'is {found}'
         advice = '; '.join(filter(None, (ADVICE.get(found, '' if found==expected else said), remedy)))
-        raise BadInput(path, f'{what}, expected {expected}{" that is whole" if found==expected else ""}{advice and f": {advice}"}') from e
+        whole = ' that is whole' if found==expected else ''
+        raise BadInput(path, f'{what}, expected {expected}{whole}{advice and f": {advice}"}') from e
 
 def read_json(
     path:str|Path,

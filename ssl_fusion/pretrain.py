@@ -121,7 +121,8 @@ def save_checkpoint(
     **about, # Plain numbers and words: epochs done, recipe
 ):
     "Write a checkpoint, all or nothing."
-    with replacing(path) as tmp: torch.save(dict(twins=twins.state_dict(), optimizer=optimizer.state_dict(), about=about), tmp)
+    state = dict(twins=twins.state_dict(), optimizer=optimizer.state_dict(), about=about)
+    with replacing(path) as tmp: torch.save(state, tmp)
 
 def load_checkpoint(
     path, # Of the checkpoint
@@ -135,7 +136,8 @@ def load_checkpoint(
         state = torch.load(path, map_location='cpu', weights_only=True)
         about,done = state['about'],state['about']['epochs_done']
     if silent := [k for k in expected if k not in about]:
-        raise BadInput(path, f'says nothing of {", ".join(silent)}, as an earlier version wrote it, so it may be of another run; {OTHER_RUN}')
+        raise BadInput(path, f'says nothing of {", ".join(silent)}, as an earlier version wrote it: '
+                             f'it may be of another run; {OTHER_RUN}')
     refuse_other({k: about[k] for k in expected}, expected, f'{path} is of another run', OTHER_RUN)
     with reading(path, CHECKPOINT, OTHER_RUN):
         twins.load_state_dict(state['twins'])
@@ -207,7 +209,8 @@ def run_identity(
     "All that the weights of a run depend on."
     keys = patch_keys(store.index.iloc[positions]).astype('>u8').tobytes()
     patches = dict(number=len(positions), digest=hashlib.sha256(keys).hexdigest()[:16])
-    parts = dict(sensor=asdict(sensor), recipe=asdict(recipe), views=asdict(views), seed=seed, backbone=backbone, patches=patches, store=store.digest[:16])
+    parts = dict(sensor=asdict(sensor), recipe=asdict(recipe), views=asdict(views), seed=seed, backbone=backbone,
+                 patches=patches, store=store.digest[:16])
     return json.loads(json.dumps(parts))
 
 def check_encoders(
@@ -238,7 +241,8 @@ def pretrain(
     "Pre-train an encoder; run again, it continues, and when it is done it returns at once."
     fabric,folder = fabric or default_fabric(),Path(folder)
     with only_writer(folder) if fabric.is_global_zero else nullcontext():
-        return pretrain_alone(fabric, store, sensor, positions, folder, views, recipe, seed, backbone, keep_every, save_every)
+        what = fabric,store,sensor,positions,folder,views,recipe,seed,backbone
+        return pretrain_alone(*what, keep_every, save_every)
 
 def pretrain_alone(
     fabric:Fabric, # This and what follows as in `pretrain`

@@ -97,8 +97,10 @@ def open_rasters(
     if kept.empty: raise ValueError(f'{root}: none of {len(tiles)} tiles of {tiling.size}x{tiling.size} has at most {max_nodata:.0%} of its pixels without data ({tiling})')
     split_name = 'own' if table is not None and 'split' in table else 'scene'
     classes = tuple(sorted({l for ls in known.labels for l in ls}))
-    files = {f.name: [f.stat().st_size, f.stat().st_mtime_ns] for fs in raster_files(root).values() for f in fs.values()}
-    return Archive(name, root, classes, task, common_bands(scenes), tiling.size, patch_index(kept), split_name, partial(read_tile, scenes, tiling),
+    files = {f.name: [f.stat().st_size, f.stat().st_mtime_ns] for fs in raster_files(root).values()
+             for f in fs.values()}
+    return Archive(name, root, classes, task, common_bands(scenes), tiling.size, patch_index(kept), split_name,
+                   partial(read_tile, scenes, tiling),
                    faults=faults, reading=dict(tiling=asdict(tiling), bands=bands or {}, files=files))
 
 # %% ../nbs/02d_rasters.ipynb #f2d654aa

@@ -696,8 +696,9 @@ def check_scene(
     "Refuse scenes that would be drawn otherwise now; logarithms may differ in their last digits."
     first = read_json(root/'scenes'/f'{scene}.json', 'delete it, and the scene is drawn again')[0]
     acq,s1,s2,labels,_ = simulate_scene(scene=scene, **parameters)
-    folders = {s: root/f'BigEarthNet-{s}'/name/first[k] for s,name,k in (('S1',acq.s1,'s1_name'), ('S2',acq.s2,'patch_id'))}
-    now = {band_file(folders['S1'], S1_BANDS[0]): s1[0,0], band_file(folders['S2'], 'B04'): s2[0,parameters['bands'].index('B04')]}
+    radar,optics = root/'BigEarthNet-S1'/acq.s1/first['s1_name'],root/'BigEarthNet-S2'/acq.s2/first['patch_id']
+    red = s2[0,parameters['bands'].index('B04')]
+    now = {band_file(radar, 'VV'): s1[0,S1_BANDS.index('VV')], band_file(optics, 'B04'): red}
     same = first['labels']==sorted(class_names(labels[0], CLASSES_19))
     if not (same and all(np.allclose(read_tif(f)[0], x, rtol=1e-3, atol=1) for f,x in now.items())):
         raise ValueError(f'{root}: scene {scene} is not what the simulator draws now. {ELSEWHERE}')
@@ -718,12 +719,16 @@ def simulate(
     if odd := set(bands)-set(S2_SIMULATED+S2_FURTHER): raise ValueError(f'bands: unknown {sorted(odd)}, known are {S2_SIMULATED+S2_FURTHER}')
     if odd := [b for b in bands if 10*size%RESOLUTION[b]]: raise ValueError(f'size: {size} pixels of 10 m are no whole number of pixels of band(s) {odd}; a multiple of 6 is')
     parameters = dict(grid=grid, size=size, seed=seed, cloudy=cloudy)
-    note = dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=tuple(bands))
+    note = dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS,
+                S2=tuple(bands))
     with only_writer(root):
         claim(root, note|parameters)
-        for s in [s for s in scenes if (root/'scenes'/f'{s}.json').exists()][:1]: check_scene(s, root, bands=tuple(bands), **parameters)
-        parallel(write_scene, scenes, root=root, bands=tuple(bands), **parameters, n_workers=workers if workers>1 else 0)
-        write_tables(root, [p for s in scenes for p in read_json(root/'scenes'/f'{s}.json', 'delete it, and the scene is drawn again')])
+        there = [s for s in scenes if (root/'scenes'/f'{s}.json').exists()]
+        for s in there[:1]: check_scene(s, root, **parameters, bands=tuple(bands))
+        how = dict(root=root, bands=tuple(bands), n_workers=workers if workers>1 else 0)
+        parallel(write_scene, scenes, **how, **parameters)
+        write_tables(root, [p for s in scenes
+                            for p in read_json(root/'scenes'/f'{s}.json', 'delete it, and the scene is drawn again')])
     return root
 
 def write_tables(

@@ -174,8 +174,10 @@ def read_table(
 )->pd.DataFrame: # Each patch once
     "A table of splits or fractions, refused if it is damaged or another."
     with reading(path, 'a parquet file', 'prepare the splits again'): saved = pd.read_parquet(path)
-    if lacks := set(columns)-set(saved): raise BadInput(path, f'has no column(s) {sorted(lacks)}, it has {list(saved)}: prepare the splits again')
-    if saved.patch_id.duplicated().any(): raise BadInput(path, f'has patch {saved.patch_id[saved.patch_id.duplicated()].iloc[0]} twice')
+    if lacks := set(columns)-set(saved):
+        raise BadInput(path, f'has no column(s) {sorted(lacks)}, it has {list(saved)}: prepare the splits again')
+    twice = saved.patch_id[saved.patch_id.duplicated()]
+    if len(twice): raise BadInput(path, f'has patch {twice.iloc[0]} twice')
     return saved
 
 def positions_in(
@@ -185,7 +187,8 @@ def positions_in(
 )->np.ndarray: # `(len(ids),)`
     "Where patches are, or whose they are not."
     try: return positions_of(index, ids)
-    except KeyError as e: raise KeyError(f'{path} is of other patches: {e.args[0]}; prepare the splits of this store') from None
+    except KeyError as e:
+        raise KeyError(f'{path} is of other patches: {e.args[0]}; prepare the splits of this store') from None
 
 # %% ../nbs/05_splits.ipynb #ef0d4aad
 def load_split(

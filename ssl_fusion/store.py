@@ -29,7 +29,8 @@ from pathlib import Path
 from . import __version__
 from .archives import Archive, quick_reading, sound
 from .faults import READING, BadInput, Fault, fault_of, fault_report, fault_table
-from .files import digest_of_json, only_writer, read_json, reading, refuse_other, replacing, sha256, write_json
+from .files import (digest_of_json, only_writer, read_json, reading, refuse_other, replacing, sha256,
+                              write_json)
 from .labels import multi_hot
 from .sensors import Sensor
 
@@ -144,7 +145,8 @@ def provenance(
     if missing: raise ValueError(f'{archive.name} in {archive.root} has {archive.sources}, not {missing}')
     arrays = {s: dict(bands=list(b), unit=UNITS[s], dtype=KEPT[s], shape=[len(archive),len(b),archive.size,archive.size]) for s,b in sources.items()}
     return dict(archive=archive.name, simulated=archive.simulated, split_name=archive.split_name, task=archive.task,
-                classes=list(archive.classes), index=index_digest(archive.index), reading=json.loads(json.dumps(archive.reading)), arrays=arrays)
+                classes=list(archive.classes), index=index_digest(archive.index),
+                reading=json.loads(json.dumps(archive.reading)), arrays=arrays)
 
 # %% ../nbs/04_store.ipynb #643fb683
 def check_same(
@@ -154,7 +156,8 @@ def check_same(
 ):
     "Refuse a folder that holds another store."
     noted = {k: found.get(k, {}) for k in wanted} # Earlier versions noted no `reading`
-    refuse_other(without_times(noted), without_times(wanted), f'{folder} holds another store', 'Give another folder, or delete this one.')
+    refuse_other(without_times(noted), without_times(wanted), f'{folder} holds another store',
+                 'Give another folder, or delete this one.')
 
 def without_times(
     about:dict, # See `provenance`
@@ -411,7 +414,8 @@ def same_numbers(
     y:np.ndarray, # As read now
 )->bool: # Integers to the digit, `float16` to its last one: processors round logarithms differently
     "Whether two patches are the same."
-    return np.array_equal(x, y) if x.dtype.kind in 'iu' else np.allclose(x.astype(float), y.astype(float), rtol=2**-9, atol=0)
+    if x.dtype.kind in 'iu': return np.array_equal(x, y)
+    return np.allclose(x.astype(float), y.astype(float), rtol=2**-9, atol=0)
 
 def check_numbers(
     archive:Archive, # Its patches, in the order of the rows
@@ -427,8 +431,8 @@ def check_numbers(
         for i,s in ((i, s) for i in few for s in arrays):
             now = read_patch(archive, i, s, tuple(bands[s]))
             same = not every if isinstance(now, Fault) else same_numbers(arrays[s][i], now)
-            if not same: raise ValueError(f'{out} holds another store: {s} of patch {archive.index.patch_id.iloc[i]} is not what is in {archive.root} now. '
-                                          'Give another folder, or delete this one.')
+            other = f'{s} of patch {archive.index.patch_id.iloc[i]} is not what is in {archive.root} now'
+            if not same: raise ValueError(f'{out} holds another store: {other}. Choose another folder, or delete it.')
 
 # %% ../nbs/04_store.ipynb #54f44b96
 def check_unfinished(
@@ -439,9 +443,11 @@ def check_unfinished(
 ):
     "Refuse to go on with a half-written store of other numbers."
     copied = read_json(out/'progress.json').get('reading', {})!=about['reading']
-    if state.sealing and copied: raise ValueError(f'{out} was nearly finished when files of {archive.root} changed: delete it, and it is written anew')
+    if state.sealing and copied:
+        raise ValueError(f'{out} was nearly finished when files of {archive.root} changed: delete it to write it anew')
     if state.sealing: return # Rows are moving, nothing more is read
-    arrays,rows = {s: np.load(out/f'{s}.npy.tmp', mmap_mode='r') for s in about['arrays']},np.setdiff1d(np.arange(state.done), list(state.faults))
+    arrays = {s: np.load(out/f'{s}.npy.tmp', mmap_mode='r') for s in about['arrays']}
+    rows = np.setdiff1d(np.arange(state.done), list(state.faults))
     check_numbers(archive, arrays, {s: a['bands'] for s,a in about['arrays'].items()}, rows, out, copied)
 
 # %% ../nbs/04_store.ipynb #0368f89e
@@ -464,10 +470,12 @@ def open_finished(
     store = Store(out)
     check_same(unsealed(store.about), about, out)
     if store.about.get('quarantined') and not skip_bad:
-        raise ValueError(f'{out} is without {store.about["quarantined"]:,} bad patches, see quarantine.csv. skip_bad=True takes it so; for all of them delete it and write it again.')
+        raise ValueError(f'{out} is without {store.about["quarantined"]:,} bad patches, see quarantine.csv. '
+                         'skip_bad=True takes it so; for all of them delete it and write it again.')
     copied = store.about.get('reading', {})!=about['reading']
     at = pd.Index(archive.index.patch_id).get_indexer(store.index.patch_id)
-    check_numbers(replace(archive, index=archive.index.iloc[at]), store.arrays, store.bands, np.arange(len(store)), out, copied)
+    check_numbers(replace(archive, index=archive.index.iloc[at]), store.arrays, store.bands, np.arange(len(store)),
+                  out, copied)
     if copied: write_json(out/'store.json', store.about|dict(reading=about['reading']))
     for f in ('moving.npz','progress.json'): (out/f).unlink(missing_ok=True)
     return Store(out)
@@ -529,7 +537,8 @@ def stored_array(
 )->np.ndarray: # Memory map
     "An array of a store, refused if it is damaged or another."
     with reading(path, 'a NumPy array', REWRITE): x = np.load(path, mmap_mode='r')
-    if list(x.shape)!=list(shape) or x.dtype!=dtype: raise BadInput(path, f'is {x.dtype} {list(x.shape)}, expected {dtype} {list(shape)}: {REWRITE}')
+    if list(x.shape)!=list(shape) or x.dtype!=dtype:
+        raise BadInput(path, f'is {x.dtype} {list(x.shape)}, expected {dtype} {list(shape)}: {REWRITE}')
     return x
 
 def check_digest(
@@ -538,7 +547,8 @@ def check_digest(
 ):
     "Refuse a small file that is not as it was written."
     with reading(path, 'NumPy array or parquet', REWRITE):
-        if (found := sha256(path))!=expected: raise ValueError(f'its sha256 begins with {found[:8]}, not {expected[:8]}')
+        found = sha256(path)
+        if found!=expected: raise ValueError(f'its sha256 begins with {found[:8]}, not {expected[:8]}')
 
 # %% ../nbs/04_store.ipynb #206747e2
 class Store:
@@ -553,7 +563,7 @@ class Store:
         self.name,self.task,self.simulated,self.split_name = (about[k] for k in ('archive','task','simulated','split_name'))
         self.classes,self.about = tuple(about['classes']),about
         self.bands = {s: tuple(a['bands']) for s,a in about['arrays'].items()}
-        self.arrays = {s: stored_array(self.path/f'{s}.npy', about['arrays'][s]['shape'], about['arrays'][s]['dtype']) for s in self.bands}
+        self.arrays = {s: stored_array(self.path/f'{s}.npy', a['shape'], a['dtype']) for s,a in about['arrays'].items()}
         for f in ('labels.npy','index.parquet'): check_digest(self.path/f, about['sha256'][f])
         self.labels,self.index = np.load(self.path/'labels.npy'),pd.read_parquet(self.path/'index.parquet')
         self.index['labels'] = self.index.labels.map(list)
@@ -563,7 +573,7 @@ class Store:
 
     @property
     def digest(self)->str: # sha256 in hexadecimal digits
-        "What all numbers computed from this store depend on, wherever it lies: the bytes of its files, and what they mean."
+        "What all numbers computed from this store depend on: the bytes of its files, and what they mean."
         return digest_of_json({k: self.about[k] for k in ('archive','simulated','task','classes','arrays','sha256')})
 
     def __repr__(self)->str:
