@@ -251,7 +251,7 @@ def run_arm(
     if initialisation=='prior': return prior_scores(bench.store.labels[labelled], len(test)),{}
     if strategy in ('TL','floor'):
         best = run_probe(bench, initialisation, z, labelled)
-        return best.value(z[test]).numpy(),dict(penalty=best.setting, validation=best.score)
+        return best.value(z[test]).numpy(),dict(penalty=best.setting, validation=best.score, at_limit=best.at_limit)
     start = run_probe(bench, initialisation, z, labelled) if strategy=='FT' else None
     best = run_tuning(bench, initialisation, labelled, seed, start and start.value)
     scores = predict(best.value, bench.store, best.value.trunk.sensors, test, device=default_fabric().device)

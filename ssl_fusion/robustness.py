@@ -257,7 +257,7 @@ def run_models(
         done = [cell_done(bench, config, **cell) for _,cell in cells]
         if not all(done):
             head = fit_head(bench, met(name), sees, np.sort(bench.labels[seed][fraction]))
-            chosen = config | dict(chosen=dict(penalty=head.setting, validation=head.score)) if initialisation!='prior' else config
+            chosen = config | dict(chosen=dict(penalty=head.setting, validation=head.score, at_limit=head.at_limit)) if initialisation!='prior' else config
             scores = lambda c: head.value(side_by_side(seen(bench, f().whole, c, clouded), sees)).numpy()
             done = [path or save_cell(bench, scores(c), c.positions, chosen, **cell) for path,(c,cell) in zip(done, cells)]
         paths += done
