@@ -18,7 +18,7 @@ from .config import Robustness, at_root
 from .downstream import Chosen, Probe, cached_embeddings, choose_probe, embed, image_statistics, prior_scores
 from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, show_cell
 from .pretrain import default_fabric
-from .sensors import SENSORS
+from .sensors import SENSORS, sensor_named
 from .simulate import add_clouds
 from .store import Store
 
@@ -120,7 +120,7 @@ def features_of(
 )->Features:
     "Embeddings; for the floors image statistics, or nothing at all."
     cfg,store,device = bench.cfg,bench.store,default_fabric().device
-    sensors = {s: SENSORS[name] for s,name in cfg.sensors.items()}
+    sensors = {s: sensor_named(name) for s,name in cfg.sensors.items()}
     if initialisation=='prior':
         nothing = lambda n: np.zeros((n,0), np.float32)
         return Features({s: nothing(len(store)) for s in sensors}, lambda altered, at: nothing(len(at)))
