@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['PENALTIES', 'TASK_METRIC', 'evaluating', 'embed', 'cached_embeddings', 'task_loss', 'Probe', 'fit_probes',
-           'fit_probe', 'Chosen', 'choose_probe', 'prior_scores', 'image_statistics', 'FineTuning', 'steps_for',
-           'endless', 'predict', 'start_from', 'fine_tune']
+           'fit_probe', 'Chosen', 'AbsentClass', 'check_rows', 'check_labels', 'choose_probe', 'prior_scores',
+           'image_statistics', 'FineTuning', 'steps_for', 'endless', 'predict', 'start_from', 'check_tuning',
+           'fine_tune']
 
 # %% ../nbs/12_downstream.ipynb #d1cc73d8
-import copy, hashlib, numpy as np, os, torch
+import copy, hashlib, math, numpy as np, os, torch, warnings
 import torch.nn.functional as F
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from .augment import paired
 from .encoders import Encoder, state_digest
 from .fusion import Classifier
 from .metrics import score
-from .pretrain import default_fabric, epoch_order, lr_at, step_generator
+from .pretrain import default_fabric, epoch_order, lr_at, sound_statistics, step_generator
 from .sensors import Sensor
 from .store import Progress, Store, batches
 
@@ -123,6 +124,33 @@ class Chosen(NamedTuple):
     setting:float # Its penalty, learning rate or step
     score:float # Its metric on the validation patches
 
+# %% ../nbs/12_downstream.ipynb #66d109f0
+class AbsentClass(UserWarning): "A class that is learned but not among the validation patches."
+
+def check_rows(
+    part:str, # What the patches are: 'labelled' or 'validation'
+    y:np.ndarray, # Their labels, `(n,k)`
+    task:str, # 'multilabel' or 'multiclass'
+):
+    "Refuse no patches, and patches without the one class that they should have."
+    if not len(y): raise ValueError(f'there is no {part} patch')
+    odd = (y.sum(1)!=1).sum() if task=='multiclass' else 0
+    if odd: raise ValueError(f'{odd} of {len(y)} {part} patches have no class or several, in a multiclass task each has one')
+    if not y.any(): raise ValueError(f'none of {len(y)} {part} patches has a label')
+
+def check_labels(
+    y, # Labels of the labelled patches, `(n,k)` of 0 and 1
+    y_validation, # Those of the validation patches, `(m,k)`
+    task:str, # 'multilabel' or 'multiclass'
+    classes=None, # Names of the `k` classes; their numbers if absent
+):
+    "Refuse labels that teach nothing; warn of classes that validation lacks."
+    y,v = (torch.as_tensor(l).cpu().numpy() for l in (y, y_validation))
+    named = lambda some: ', '.join(str(k) if classes is None else classes[k] for k in np.flatnonzero(some))
+    for part,rows in dict(labelled=y, validation=v).items(): check_rows(part, rows, task)
+    if (y==y[0]).all(): raise ValueError(f'all {len(y)} labelled patches have the same label ({named(y[0])}): there is nothing to tell apart')
+    if (absent := y.any(0) & ~v.any(0)).any(): warnings.warn(f'no validation patch has class {named(absent)}: nothing is chosen by it', AbsentClass, stacklevel=3)
+
 # %% ../nbs/12_downstream.ipynb #0b0f73b6
 def choose_probe(
     z, # Embeddings of labelled patches, `(n,d)`
@@ -133,6 +161,9 @@ def choose_probe(
     penalties=PENALTIES, # To choose from, strong to weak
 )->Chosen: # A `Probe`, its penalty, its score
     "Fit a probe for each penalty, keep the best on validation."
+    check_labels(y, y_validation, task)
+    for part,x in dict(labelled=z, validation=z_validation).items():
+        if not torch.as_tensor(x).isfinite().all(): raise ValueError(f'the features of {part} patches are not all finite')
     probes,metric = fit_probes(z, y, task, penalties),TASK_METRIC[task]
     scores = [score(metric, p(z_validation).cpu().numpy(), y_validation) for p in probes]
     return max((Chosen(*found) for found in zip(probes, penalties, scores)), key=lambda c: c.score)
@@ -171,6 +202,10 @@ class FineTuning:
     weight_decay:float = 0. # Of Adam
     checks:int = 4 # How often validation looks
     frozen_batchnorm:bool = False # Normalise with the statistics that BatchNorm begins with, not with each batch's
+
+    def __post_init__(self):
+        if not 0<self.lr<math.inf: raise ValueError(f'lr is a finite number above 0, got {self.lr}')
+        if self.batch_size<1: raise ValueError(f'batch_size is 1 or more, got {self.batch_size}')
 
 # %% ../nbs/12_downstream.ipynb #e73f1c5e
 def steps_for(
@@ -217,6 +252,25 @@ def start_from(
         classifier.head.bias.copy_(probe.bias)
     return classifier
 
+# %% ../nbs/12_downstream.ipynb #12fb90e4
+def check_tuning(
+    classifier:nn.Module, # To be trained
+    store:Store, # Patches and labels
+    labelled, # Positions whose labels are used, `(n,)`
+    validation, # Positions that decide when to stop, `(m,)`
+    views:dict, # Sensor name -> `Views`
+    how:FineTuning,
+):
+    "Refuse what a classifier cannot be trained on."
+    check_labels(store.labels[labelled], store.labels[validation], store.task, store.classes)
+    if steps_for(len(labelled), how)<1: raise ValueError(f'{how.epochs:g} epochs of at least {how.min_steps} and at most {how.max_steps} steps are no step')
+    moves = not how.frozen_batchnorm and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in classifier.modules())
+    if moves and min(how.batch_size, len(labelled))<2: raise ValueError(f'a batch of one patch (batch_size {how.batch_size}, {len(labelled)} labelled): BatchNorm compares patches, it needs 2 or more')
+    for s in classifier.trunk.sensors:
+        sound_statistics(store, s, labelled)
+        side = store.arrays[s.source].shape[-1]
+        if views[s.name].size>side: raise ValueError(f'views of {s.name} are {views[s.name].size} pixels, the patches {side}x{side}')
+
 # %% ../nbs/12_downstream.ipynb #331fbe43
 def fine_tune(
     classifier:Classifier, # Trains as a whole; ends with its best weights
@@ -229,6 +283,7 @@ def fine_tune(
     fabric:Fabric=None, # Device and precision; the default is one device
 )->Chosen: # The classifier, the step of its best weights, their score on validation
     "Train encoder and head together, keep what validation liked best."
+    check_tuning(classifier, store, labelled, validation, views, how)
     fabric,loss,sensors = fabric or default_fabric(),task_loss(store.task),classifier.trunk.sensors
     steps,metric = steps_for(len(labelled), how),TASK_METRIC[store.task]
     model,adam = fabric.setup(classifier, torch.optim.Adam(classifier.parameters(), lr=how.lr, weight_decay=how.weight_decay, fused=True))
