@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from .config import FusionVariants, at_root
 from .downstream import Chosen, choose_probe, predict
 from .encoders import RESNET18, WeightsUnavailable
-from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
+from .experiments import Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
 from .fusion import Late, build_variant, load_variants
 from .pretrain import default_fabric
 from .robustness import clear_test, matched, unmet_cloudy
@@ -109,5 +109,6 @@ def open_variants(
     cfg:FusionVariants,
 )->Bench:
     "Open what the experiment needs, and check it before anything runs."
-    load_variants(at_root(cfg.variants))
-    return open_bench(cfg)
+    rows,bench = [swapped(r, cfg.stands_for) for r in load_variants(at_root(cfg.variants)).itertuples()],open_bench(cfg)
+    check_patches(bench, dict.fromkeys(s for r in rows if not lacking(r, bench.store) for s in r.sensors))
+    return bench
