@@ -59,8 +59,8 @@ def views_for(
     **kw, # Fields of `Views` to set otherwise
 )->Views:
     "The views that suit a sensor."
-    if sensor.source=='S1': return Views.radar(size, **dict(kind=sensor.scaling) | kw)
-    return Views.optical(size, **kw)
+    if sensor.unit=='decibel': return Views.radar(size, **dict(kind=sensor.scaling) | kw)
+    return (Views.geometric if sensor.source=='S1' else Views.optical)(size, **kw)
 
 # %% ../nbs/06_augment.ipynb #b4955654
 def affine_matrix(

@@ -16,9 +16,9 @@ from functools import cache
 from typing import NamedTuple
 from .config import Robustness, at_root
 from .downstream import Chosen, Probe, cached_embeddings, choose_probe, embed, image_statistics, prior_scores
-from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, show_cell
+from .experiments import Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell, show_cell
 from .pretrain import default_fabric
-from .sensors import SENSORS
+from .sensors import sensor_named
 from .simulate import add_clouds
 from .store import Store
 
@@ -120,7 +120,7 @@ def features_of(
 )->Features:
     "Embeddings; for the floors image statistics, or nothing at all."
     cfg,store,device = bench.cfg,bench.store,default_fabric().device
-    sensors = {s: SENSORS[name] for s,name in cfg.sensors.items()}
+    sensors = {s: sensor_named(name) for s,name in cfg.sensors.items()}
     if initialisation=='prior':
         nothing = lambda n: np.zeros((n,0), np.float32)
         return Features({s: nothing(len(store)) for s in sensors}, lambda altered, at: nothing(len(at)))
@@ -280,6 +280,10 @@ def open_robustness(
     if set(cfg.sensors)!={'S1','S2'}: raise ValueError(f'sensors: one for S1 and one for S2 are needed, got {cfg.sensors}')
     if 0 not in cfg.coverages: raise ValueError(f'coverages: 0 must be among them, got {cfg.coverages}')
     bench = open_bench(cfg)
-    for name in cfg.sensors.values(): bench.store.raw(SENSORS[name], [0])
+    for s,name in cfg.sensors.items():
+        if (own := sensor_named(name)).source!=s: raise ValueError(f'sensors: {s} has {name}, which sees {own.source}')
+    unit = sensor_named(cfg.sensors['S2']).unit
+    if any(cfg.coverages) and unit!='digital number': raise ValueError(f'coverages: clouds are simulated in digital numbers, sensor {cfg.sensors["S2"]} sees S2 in {unit!r}: only [0] goes')
+    check_patches(bench, cfg.sensors.values())
     if cfg.initialisation=='ssl' and (absent := set(cfg.sensors.values())-set(cfg.encoders)): raise ValueError(f'encoders: no pre-trained encoder for sensor(s) {sorted(absent)}')
     return bench

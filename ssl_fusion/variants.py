@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from .config import FusionVariants, at_root
 from .downstream import Chosen, choose_probe, predict
 from .encoders import RESNET18, WeightsUnavailable
-from .experiments import Bench, arm_config, cell_done, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
-from .fusion import GROUPS, Late, build_variant, load_variants
+from .experiments import Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
+from .fusion import Late, build_variant, load_variants
 from .pretrain import default_fabric
 from .robustness import clear_test, matched, unmet_cloudy
-from .sensors import SENSORS
+from .sensors import sensor_named
 from .store import Store
 
 # %% ../nbs/16b_variants.ipynb #1465b920
@@ -30,14 +30,14 @@ def source_of(
     row, # Of `load_variants`
 )->str: # 'S1', 'S2' or 'S1+S2'
     "What a row's model sees."
-    return '+'.join(sorted({(SENSORS|GROUPS)[s].source for s in row.sensors}))
+    return '+'.join(sorted({sensor_named(s).source for s in row.sensors}))
 
 def lacking(
     row, # Of `load_variants`
     store:Store,
 )->str: # Such as 'the store has no S2 band B05, B06'; empty if it can be run
     "What a store lacks for a row."
-    sensors = [(SENSORS|GROUPS)[s] for s in row.sensors]
+    sensors = [sensor_named(s) for s in row.sensors]
     absent = {s: [b for x in sensors if x.source==s for b in x.bands if b not in store.bands.get(s, ())] for s in ('S1','S2')}
     return '; '.join(f"the store has no {s} band {', '.join(dict.fromkeys(bands))}" for s,bands in absent.items() if bands)
 
@@ -77,7 +77,7 @@ def why_not(
     if 'ssl' in row.initialisation and (absent := [s for s in row.sensors if s not in bench.cfg.encoders]): return f"no pre-trained encoder for {', '.join(absent)}"
     try:
         for s,how in zip(row.sensors, row.initialisation):
-            if how not in ('scratch','ssl'): encoder_of(bench, (SENSORS|GROUPS)[s], how, 0)
+            if how not in ('scratch','ssl'): encoder_of(bench, sensor_named(s), how, 0)
     except WeightsUnavailable as e: return f'weights unavailable: {str(e).split(": ", 1)[0]}'
     return ''
 
@@ -109,6 +109,6 @@ def open_variants(
     cfg:FusionVariants,
 )->Bench:
     "Open what the experiment needs, and check it before anything runs."
-    load_variants(at_root(cfg.variants))
-    if odd := {*cfg.stands_for, *cfg.stands_for.values()}-{*SENSORS, *GROUPS}: raise ValueError(f'stands_for: unknown sensor(s) {sorted(odd)}, known are {sorted([*SENSORS, *GROUPS])}')
-    return open_bench(cfg)
+    rows,bench = [swapped(r, cfg.stands_for) for r in load_variants(at_root(cfg.variants)).itertuples()],open_bench(cfg)
+    check_patches(bench, dict.fromkeys(s for r in rows if not lacking(r, bench.store) for s in r.sensors))
+    return bench
