@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_split', 'views_of', 'Bench', 'open_bench',
-           'check_labels', 'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe',
-           'training_views', 'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name',
-           'cell_done', 'cell_config', 'save_cell', 'run_cell', 'run_grid', 'show_cell']
+           'check_drawn', 'check_patches', 'set_up', 'training_statistics', 'encoder_of', 'arm_encoders',
+           'arm_features', 'run_probe', 'training_views', 'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of',
+           'save_not_run', 'cell_name', 'cell_done', 'cell_config', 'save_cell', 'run_cell', 'run_grid', 'show_cell']
 
 # %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
@@ -16,20 +16,20 @@ from torch import nn
 from .archives import Archive, archives_at, located, open_archive
 from .augment import Views, views_for
 from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
-from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
-                                   start_from)
+from .downstream import (Chosen, FineTuning, cached_embeddings, check_labels, choose_probe, fine_tune, image_statistics, predict,
+                                   prior_scores, start_from)
 from .download import get
 from .encoders import (Encoder, WeightsUnavailable, encoder_digest, imagenet_encoder, imagenet_standin,
                                  load_encoder, scratch_encoder,
                                  warn_if_seen)
-from .fusion import GROUPS, Classifier, Concat
+from .fusion import Classifier, Concat
 from .metrics import evaluate, intervals
-from .pretrain import default_fabric
+from .pretrain import default_fabric, sound_statistics
 from .records import Record, aligned_scores, environment, load_record, save_predictions, save_record
-from .sensors import S2_BANDS, SENSORS, Sensor
+from .sensors import S2_BANDS, Sensor, sensor_named
 from .simulate import S2_SIMULATED, simulate
 from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
-from .store import Store, band_statistics
+from .store import Store
 
 # %% ../nbs/16_experiments.ipynb #8d9d49cd
 PLACES = {'eurosat-rgb': ('eurosat-rgb','eurosat','.'), 'eurosat-ms': ('eurosat-ms','eurosat','.'), 'bigearthnet-v1': ('bigearthnet-v1','.'), 'bigearthnet-v2': ('bigearthnet-v2','.')}
@@ -115,15 +115,19 @@ def open_bench(
     store = Store(at_root(cfg.store))
     split = load_split(at_root(cfg.split), store.index)
     parts = {p: np.flatnonzero(split==p) for p in ('train','validation','test')}
+    if empty := [p for p,at in parts.items() if not len(at)]: raise ValueError(f'{cfg.split} has no {" and no ".join(empty)} patch')
     for s,file in cfg.encoders.items():
-        load_encoder(at_root(file), SENSORS[s])
+        load_encoder(at_root(file), sensor_named(s))
         warn_if_seen(at_root(file), store.index, parts['test'])
     labels = {s: load_fractions(at_root(cfg.labels)/f'seed{s}.parquet', store.index) for s in {*cfg.seeds,*getattr(cfg, 'tuned_seeds', ())}}
-    check_labels(labels, parts['train'], at_root(cfg.labels))
+    check_drawn(labels, parts['train'], at_root(cfg.labels))
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
+    y,v = store.labels,store.labels[parts['validation']]
+    for drawn in labels.values():
+        for f in cfg.fractions: check_labels(y[drawn[f]], v, store.task, store.classes)
     return Bench(cfg, store, parts, labels, {})
 
-def check_labels(
+def check_drawn(
     labels:dict, # Seed -> fraction -> positions
     train:np.ndarray, # Positions of the training part
     folder:Path, # Of the labels, for the error
@@ -134,13 +138,23 @@ def check_labels(
         wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split'
         if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
+def check_patches(
+    bench:Bench,
+    sensors:list, # Names of those that models see
+):
+    "Refuse sensors that the store cannot serve, and bands from which nothing can be learned; a few patches tell, in doubt all of them."
+    train = bench.parts['train']
+    for s in map(sensor_named, sensors):
+        try: sound_statistics(bench.store, s, train[::-(-len(train)//256)])
+        except ValueError: sound_statistics(bench.store, s, train)
+
 def set_up(
     cfg:LabelEfficiency,
 )->Bench:
     "Open what a grid needs, and check it before anything runs."
     if absent := [s for i,_ in cfg.arms for s in cfg.sensors if i=='ssl' and s not in cfg.encoders]: raise ValueError(f'encoders: no pre-trained encoder for sensor(s) {absent}')
     bench = open_bench(cfg)
-    for s in cfg.sensors: bench.store.raw(SENSORS[s], [0])
+    check_patches(bench, cfg.sensors)
     return bench
 
 # %% ../nbs/16_experiments.ipynb #7508a333
@@ -149,7 +163,7 @@ def training_statistics(
     sensor:Sensor, # Or several `stacked`
 )->tuple: # Mean `(c,)` and standard deviation `(c,)` of each band after scaling
     "What a band looks like in the training part."
-    parts = [band_statistics(bench.store, (SENSORS|GROUPS)[s], bench.parts['train']) for s in sensor.name.split('+')]
+    parts = [sound_statistics(bench.store, sensor_named(s), bench.parts['train']) for s in sensor.name.split('+')]
     return tuple(torch.cat(of) for of in zip(*parts))
 
 # %% ../nbs/16_experiments.ipynb #9080940e
@@ -174,7 +188,7 @@ def arm_encoders(
     seed:int, # Of untrained weights
 )->dict: # Sensor name -> `Encoder`
     "An encoder for each sensor of an arm."
-    return {s: encoder_of(bench, SENSORS[s], initialisation, seed) for s in bench.cfg.sensors}
+    return {s: encoder_of(bench, sensor_named(s), initialisation, seed) for s in bench.cfg.sensors}
 
 # %% ../nbs/16_experiments.ipynb #de222419
 def arm_features(
@@ -183,7 +197,7 @@ def arm_features(
     seed:int=0, # Of untrained weights
 )->np.ndarray: # `(len(store),d)`: the sensors' embeddings side by side, as feature fusion has them
     "What a linear head sees, for all patches."
-    if initialisation=='statistics': return np.concatenate([image_statistics(bench.store, SENSORS[s]) for s in bench.cfg.sensors], 1)
+    if initialisation=='statistics': return np.concatenate([image_statistics(bench.store, sensor_named(s)) for s in bench.cfg.sensors], 1)
     encoders = arm_encoders(bench, initialisation, seed).values()
     return np.concatenate([cached_embeddings(e, bench.store, at_root(bench.cfg.cache), default_fabric().device) for e in encoders], 1)
 

@@ -11,7 +11,6 @@ import json
 import numpy as np
 import pandas as pd
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from rasterio.warp import transform_bounds
