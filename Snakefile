@@ -9,6 +9,10 @@
 # Each step is a notebook run by papermill; as it ran, the failing one too, it is kept in runs/<profile>/notebooks. A step runs again when
 # its parameters, its inputs, its notebook's code or a room of the library that the notebook imports have changed, and not when
 # a notebook was only saved. Executor plugins take the same rules to clusters: snakemake --executor slurm ...
+#
+# What has run is told by marks in runs/<profile> alone, `<step>.done`. Figures are tracked, so in a fresh clone they are there
+# before anything has run, and a store may serve several profiles: both are outputs too, and made again where they are
+# missing, but never count as done by themselves. `make clean` removes runs/, and with it every mark.
 import json
 from pathlib import Path
 from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
@@ -16,6 +20,7 @@ from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))
 RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"figures/{NAME}"), "nbs/experiments/"
+STORE = P.store + "/store.json"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims",
          "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides", "overview": "10_overview"}
 CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides", "overview") else ["config", "report"]) for step, nb in STEPS.items()}
@@ -29,8 +34,8 @@ ARMS = {arm_name(arm): arm for arm in P.arms} if "arm" in P.cut else {"all": Non
 # Two PyTorch processes with threads for all cores each are far slower than one after the other: a notebook of a large profile has all cores, those of a small
 # one, whose batches keep few threads busy, half of them, two side by side; toys one.
 THREADS = workflow.cores if P.pretrain_batch_size >= 256 else max(1, workflow.cores // 2) if P.pretrain_batch_size >= 64 else 1
-PAPERMILL = ("OMP_NUM_THREADS={threads} OMP_WAIT_POLICY=passive papermill " + NB + "{params.nb}.ipynb {log} -k python3 --log-output --no-progress-bar -y {params.y:q}"
-             " 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
+PAPERMILL = ("OMP_NUM_THREADS={threads} OMP_WAIT_POLICY=passive papermill " + NB + "{params.nb}.ipynb {log:q} -k python3"
+             " --log-output --no-progress-bar -y {params.y:q} 2>&1 | sed -u 's/^.*Executing notebook.*$//;/^$/d'")
 
 
 def keys(prefix, *plain):
@@ -130,17 +135,24 @@ EFFICIENCY = expand(RUNS + "/label_efficiency/{split}/{source}/{arm}.done", spli
 LOGS = expand(RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb", split=P.splits, sensor=PRETRAINED) \
      + expand(RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb", split=P.splits, source=P.sensors, arm=ARMS) \
      + expand(RUNS + "/notebooks/{step}_{split}.ipynb", step=["06_fusion_variants", "07_robustness"], split=P.splits[:1] if FUSES else [])
+STEPS_KEPT = ["01_prepare_data", "04_report", "05_claims", "09_slides"] + (["08_fusion_report"] if FUSES else [])
+KEPT = LOGS + expand(RUNS + "/notebooks/{step}.ipynb", step=STEPS_KEPT)
 FUSION = expand(RUNS + "/{step}/{split}.done", step=["fusion_variants", "robustness"], split=P.splits[:1] if FUSES else [])
 GAINS = [FIGURES + "/gain_under_clouds.csv"] if FUSES else []
 FUSED = [f"{FIGURES}/{name}.{kind}" for name in ("fusion_variants", "clouds_and_shadows", "coverage", "missing_sensor") for kind in ("csv", "svg", "png")] if FUSES else []
 
+DRAWN = {"report": expand(FIGURES + "/label_efficiency.{kind}", kind=["csv", "svg", "png"]),
+         "claims": [FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv", *GAINS]} | ({"fusion_report": FUSED} if FUSES else {})
+REPORTS = [f for step, files in DRAWN.items() for f in (f"{RUNS}/{step}.done", *files)]
+
 
 rule all:
-    input: FIGURES + "/notebooks/.kept", RUNS + "/overview.done"
+    input: STORE, REPORTS, RUNS + "/notebooks.done", RUNS + "/overview.done"
 
 
+# A store that is there is not removed before the step: it is what was asked for, or `write_store` refuses it.
 rule prepare_data:
-    output: P.store + "/store.json", expand(RUNS + "/splits/{split}.parquet", split=P.splits)
+    output: update(STORE), expand(RUNS + "/splits/{split}.parquet", split=P.splits)
     log: RUNS + "/notebooks/01_prepare_data.ipynb"
     params: y=prepare, code=CODE["prepare"], nb=STEPS["prepare"]
     threads: THREADS
@@ -148,7 +160,7 @@ rule prepare_data:
 
 
 rule pretrain:
-    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet"
+    input: STORE, RUNS + "/splits/{split}.parquet"
     output: RUNS + "/pretrain/{split}/{sensor}/encoder.safetensors"
     log: RUNS + "/notebooks/02_pretrain_{split}_{sensor}.ipynb"
     params: y=pretraining, code=CODE["pretrain"], nb=STEPS["pretrain"]
@@ -158,7 +170,7 @@ rule pretrain:
 
 
 rule label_efficiency:
-    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", encoders
+    input: STORE, RUNS + "/splits/{split}.parquet", encoders
     output: touch(RUNS + "/label_efficiency/{split}/{source}/{arm}.done")
     log: RUNS + "/notebooks/03_label_efficiency_{split}_{source}_{arm}.ipynb"
     params: y=efficiency, code=CODE["efficiency"], nb=STEPS["efficiency"]
@@ -169,7 +181,7 @@ rule label_efficiency:
 
 rule report:
     input: EFFICIENCY
-    output: FIGURES + "/label_efficiency.csv", FIGURES + "/label_efficiency.svg", FIGURES + "/label_efficiency.png"
+    output: touch(RUNS + "/report.done"), DRAWN["report"]
     log: RUNS + "/notebooks/04_report.ipynb"
     params: y=reporting, code=CODE["report"], nb=STEPS["report"]
     threads: THREADS
@@ -177,8 +189,8 @@ rule report:
 
 
 rule claims:
-    input: EFFICIENCY, FUSION, P.store + "/store.json"
-    output: FIGURES + "/claims.csv", FIGURES + "/claims_by_arm.csv", GAINS
+    input: EFFICIENCY, FUSION, STORE
+    output: touch(RUNS + "/claims.done"), DRAWN["claims"]
     log: RUNS + "/notebooks/05_claims.ipynb"
     params: y=claiming, code=CODE["claims"], nb=STEPS["claims"]
     threads: THREADS
@@ -186,7 +198,7 @@ rule claims:
 
 
 rule fusion_variants:
-    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", "data/talk/variants.csv", both_encoders
+    input: STORE, RUNS + "/splits/{split}.parquet", "data/talk/variants.csv", both_encoders
     output: touch(RUNS + "/fusion_variants/{split}.done")
     log: RUNS + "/notebooks/06_fusion_variants_{split}.ipynb"
     params: y=varying, code=CODE["variants"], nb=STEPS["variants"]
@@ -197,7 +209,7 @@ rule fusion_variants:
 
 
 rule robustness:
-    input: P.store + "/store.json", RUNS + "/splits/{split}.parquet", both_encoders
+    input: STORE, RUNS + "/splits/{split}.parquet", both_encoders
     output: touch(RUNS + "/robustness/{split}.done")
     log: RUNS + "/notebooks/07_robustness_{split}.ipynb"
     params: y=clouding, code=CODE["robustness"], nb=STEPS["robustness"]
@@ -209,7 +221,7 @@ rule robustness:
 if FUSES:
     rule fusion_report:
         input: [f for f in EFFICIENCY if f"/{P.splits[0]}/" in f], FUSION
-        output: FUSED
+        output: touch(RUNS + "/fusion_report.done"), DRAWN["fusion_report"]
         log: RUNS + "/notebooks/08_fusion_report.ipynb"
         params: y=fusing, code=CODE["fusion"], nb=STEPS["fusion"]
         threads: THREADS
@@ -217,7 +229,7 @@ if FUSES:
 
 
 rule slides:
-    input: FIGURES + "/label_efficiency.csv", FIGURES + "/claims.csv", GAINS, FUSED
+    input: REPORTS
     output: touch(RUNS + "/slides.done")
     log: RUNS + "/notebooks/09_slides.ipynb"
     params: y=sliding, code=CODE["slides"], nb=STEPS["slides"]
@@ -227,7 +239,7 @@ rule slides:
 
 # Of all profiles, whichever of them has run and been explained.
 rule overview:
-    input: FIGURES + "/claims.csv", [str(p) for p in Path(FIGURES).parent.glob("*/README.md")]
+    input: RUNS + "/claims.done", DRAWN["claims"], [str(p) for p in Path(FIGURES).parent.glob("*/README.md")]
     output: touch(RUNS + "/overview.done")
     log: RUNS + "/notebooks/10_overview.ipynb"
     params: y=surveying, code=CODE["overview"], nb=STEPS["overview"]
@@ -235,9 +247,8 @@ rule overview:
     shell: PAPERMILL
 
 
-# The figures are tracked, so in a fresh clone they are there before anything has run: what has run is told by the marks in RUNS.
 rule keep_notebooks:
-    input: EFFICIENCY, FUSION, rules.report.output, rules.claims.output, FUSED, rules.slides.output
-    output: touch(FIGURES + "/notebooks/.kept")
-    params: notebooks=[RUNS + "/notebooks/01_prepare_data.ipynb", *LOGS, RUNS + "/notebooks/04_report.ipynb", RUNS + "/notebooks/05_claims.ipynb", RUNS + "/notebooks/09_slides.ipynb", *([RUNS + "/notebooks/08_fusion_report.ipynb"] if FUSES else [])], to=FIGURES + "/notebooks"
-    shell: "python tools/keep_notebooks.py {params.to} {params.notebooks}"
+    input: EFFICIENCY, FUSION, REPORTS, rules.slides.output
+    output: touch(RUNS + "/notebooks.done")
+    params: notebooks=KEPT, to=FIGURES + "/notebooks"
+    shell: "python tools/keep_notebooks.py {params.to:q} {params.notebooks:q}"

@@ -7,7 +7,8 @@ __all__ = ['DATASETS', 'BANDS', 'BAND_FILE', 'CHUNK', 'PASSING', 'BROKEN', 'PATI
            'ZenodoRecord', 'choose', 'of_bands', 'silent', 'pump', 'transfer_line', 'seldom', 'print_progress',
            'Interrupted', 'retry_after', 'answer', 'note_of', 'held', 'begin_part', 'resumable', 'extent', 'attempt',
            'pause', 'persist', 'check_file', 'sum_of', 'verified', 'fetch', 'inside', 'Member', 'open_zst',
-           'tar_members', 'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked', 'get', 'main']
+           'tar_members', 'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked',
+           'md5_and_bands', 'get', 'unpack_noted', 'main']
 
 # %% ../nbs/02a_download.ipynb #051ed605
 import bz2, gzip, hashlib, json, os, random, re, ssl, stat, sys, tarfile, time, zlib
@@ -26,6 +27,7 @@ from urllib.request import Request, urlopen
 from zipfile import BadZipFile, ZipFile
 from . import __version__
 from .archives import UNFINISHED, put_lists
+from .files import only_writer, replacing
 from .sensors import S1_BANDS, S2_BANDS
 
 # %% ../nbs/02a_download.ipynb #63ac625b
@@ -318,7 +320,7 @@ def verified(
 )->bool:
     "Whether a file was verified since it last changed."
     note = sum_of(path)
-    return note.exists() and note.stat().st_mtime_ns>=path.stat().st_mtime_ns and note.read_text().split()[0]==md5
+    return note.exists() and note.stat().st_mtime_ns>=path.stat().st_mtime_ns and note.read_text().split()[:1]==[md5]
 
 # %% ../nbs/02a_download.ipynb #bce24b49
 def fetch(
@@ -345,7 +347,8 @@ def fetch(
             raise
         os.replace(part, path)
         note_of(part).unlink()
-    if md5 is not None: sum_of(path).write_text(f'{md5}  {path.name}\n')
+    if md5 is not None:
+        with replacing(sum_of(path)) as f: f.write_text(f'{md5}  {path.name}\n')
     return path
 
 # %% ../nbs/02a_download.ipynb #be577990
@@ -428,7 +431,8 @@ def extract(
     folder:Path, # Where it is unpacked
     wanted:Callable=lambda name: True, # Name of a file -> whether it is wanted
     report:Callable=print_progress, # See `pump`; counts bytes of the archive
-)->int: # Files written, those that were there not counted
+    keep:bool=True, # Keep files of the right size: they are of this archive
+)->int: # Files written, those that were kept not counted
     "Unpack an archive, or go on with it; names that lead out, links and devices are refused."
     archive,folder = Path(archive),Path(folder)
     start,total,n = time.monotonic(),archive.stat().st_size,0
@@ -436,7 +440,7 @@ def extract(
         for m in members(archive):
             path = folder/inside(m.name)
             if m.kind=='other': raise ValueError(f'{m.name!r} is a link or a device')
-            if m.kind=='file' and wanted(m.name) and not (path.exists() and held(path)==m.size):
+            if m.kind=='file' and wanted(m.name) and not (keep and path.exists() and held(path)==m.size):
                 unpack(m, path)
                 n += 1
             report(f'{archive.name}: unpacking', m.at, total, m.at/max(time.monotonic()-start, 1e-9))
@@ -480,8 +484,16 @@ def unpacked(
     "Whether an archive was unpacked, with at least these bands."
     note = root/f'{file.name}.unpacked'
     if not note.exists() or not (root/file.unpacks).is_dir(): return False
-    there = note.read_text().split()
-    return there==['all'] or (bands is not None and set(bands)<=set(there))
+    md5,*there = md5_and_bands(note, file)
+    return md5==file.md5 and (there==['all'] or (bands is not None and set(bands)<=set(there)))
+
+def md5_and_bands(
+    note:Path, # '<file>.unpacked', or '<file>.unpacking'
+    file:File, # For a note of an earlier version, which knew of one edition
+)->list: # The md5 of what was unpacked, then its bands, or 'all'; [''] without a note
+    "What a note says."
+    first,*more = (note.read_text() if note.exists() else '').split() or ['']
+    return [first.removeprefix('md5:'), *more] if first.startswith('md5:') or not first else [file.md5, first, *more]
 
 # %% ../nbs/02a_download.ipynb #05587d30
 def get(
@@ -495,17 +507,30 @@ def get(
 )->Path: # `<folder>/<dataset>`, which `open_archive` opens
     "Download and unpack what is missing of a dataset."
     root,wanted,chosen = Path(folder)/dataset,of_bands(bands),choose(dataset, parts, bands)
-    root.mkdir(parents=True, exist_ok=True)
-    (root/UNFINISHED).write_text(f'{dataset} is not complete; the call that began to download it goes on with it\n')
-    if dataset=='bigearthnet-v1': put_lists(root)
-    for file in chosen:
-        if any(f and f.unpacks and unpacked(root, f, bands) for f in (file,file.other)): continue
-        file = obtain(file, DATASETS[dataset].record, root, base_url, report=report, **how)
-        if file.unpacks:
-            extract(root/file.name, root, wanted, report)
-            (root/f'{file.name}.unpacked').write_text(' '.join(sorted(bands)) if bands else 'all')
-    (root/UNFINISHED).unlink()
+    with only_writer(root):
+        (root/UNFINISHED).write_text(f'{dataset} is not complete; the call that began to download it goes on with it\n')
+        if dataset=='bigearthnet-v1': put_lists(root)
+        for file in chosen:
+            if any(f and f.unpacks and unpacked(root, f, bands) for f in (file,file.other)): continue
+            file = obtain(file, DATASETS[dataset].record, root, base_url, report=report, **how)
+            if file.unpacks: unpack_noted(root, file, wanted, bands, report)
+        (root/UNFINISHED).unlink()
     return root
+
+def unpack_noted(
+    root:Path, # Folder of the dataset
+    file:File, # It is there
+    wanted:Callable, # See `extract`
+    bands, # Bands wanted; `None` for all
+    report:Callable, # See `pump`
+):
+    "Unpack an archive, keeping what was unpacked of the same one before, and note it."
+    begun,done = (root/f'{file.name}.{end}' for end in ('unpacking','unpacked'))
+    keep = file.md5 in (md5_and_bands(begun, file)[0], md5_and_bands(done, file)[0])
+    with replacing(begun) as f: f.write_text(f'md5:{file.md5}')
+    extract(root/file.name, root, wanted, report, keep)
+    with replacing(done) as f: f.write_text(f'md5:{file.md5} {" ".join(sorted(bands)) if bands else "all"}')
+    begun.unlink()
 
 # %% ../nbs/02a_download.ipynb #2ea31bc4
 def main(

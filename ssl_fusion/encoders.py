@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['RESNET18', 'CACHED', 'IMAGENET_URL', 'IMAGENET_MEAN', 'IMAGENET_STD', 'STANDIN', 'STANDIN_MEAN', 'STANDIN_STD',
-           'resnet18', 'LastMap', 'check_backbone', 'make_backbone', 'fixed_size', 'windows', 'Encoder', 'seeded',
-           'scratch_encoder', 'check_fits', 'projector', 'state_digest', 'stay', 'freeze', 'unfreeze',
-           'WeightsUnavailable', 'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder', 'standin_weights',
-           'imagenet_standin', 'save_encoder', 'encoder_meta', 'load_encoder', 'seen_patches', 'warn_if_seen']
+           'WEIGHTS', 'resnet18', 'LastMap', 'check_backbone', 'make_backbone', 'fixed_size', 'windows', 'Encoder',
+           'seeded', 'scratch_encoder', 'check_fits', 'projector', 'state_digest', 'encoder_digest', 'stay', 'freeze',
+           'unfreeze', 'WeightsUnavailable', 'socket_timeout', 'fetch_weights', 'fit_bands', 'imagenet_encoder',
+           'standin_weights', 'imagenet_standin', 'save_encoder', 'encoder_note', 'encoder_meta', 'load_encoder',
+           'seen_patches', 'warn_if_seen']
 
 # %% ../nbs/07_encoders.ipynb #476474c2
 import base64, hashlib, io, json, math, os, socket, torch, torchvision, warnings
@@ -23,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from types import MethodType
 from . import __version__
+from .files import digest_of_json, reading, replacing
 from .sensors import Sensor
 from .splits import contaminated
 
@@ -207,6 +209,15 @@ def state_digest(
         h.update(v.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return h.hexdigest()
 
+# %% ../nbs/07_encoders.ipynb #5dd0edb1
+def encoder_digest(
+    encoder:Encoder,
+)->str: # SHA-256, 64 hexadecimal digits
+    "A fingerprint of all that an encoder's embeddings depend on besides the patches."
+    how = dict(sensor=asdict(encoder.sensor), backbone=encoder.backbone_name, input_size=encoder.input_size,
+               window=encoder.window)
+    return digest_of_json(how|dict(weights=state_digest(encoder)))
+
 # %% ../nbs/07_encoders.ipynb #a7a62942
 def stay(self, mode:bool=True): return self # What `train` and `eval` do to a frozen module: nothing
 
@@ -320,19 +331,25 @@ def save_encoder(
                  input_size=encoder.input_size, window=encoder.window, ssl_fusion=__version__, **meta)
     if seen is not None: about['seen'] = base64.b64encode(np.unique(seen).astype('>u8').tobytes()).decode()
     tensors = {k: v.detach().cpu().contiguous() for k,v in encoder.backbone.state_dict().items()}
-    tmp = path.with_name(path.name+'.tmp')
-    save_file(tensors, tmp, metadata=dict(encoder=json.dumps(about)))
-    os.replace(tmp, path)
+    with replacing(path) as tmp: save_file(tensors, tmp, metadata=dict(encoder=json.dumps(about)))
     return path
 
 # %% ../nbs/07_encoders.ipynb #1411d3f5
+WEIGHTS = 'a safetensors file' # As `what_is` calls it
+
+def encoder_note(
+    path, # Of the safetensors file
+)->dict: # With the keys of the patches
+    "All that `save_encoder` wrote beside the weights."
+    with reading(path, WEIGHTS), safe_open(path, 'pt') as f: meta = f.metadata() or {}
+    if 'encoder' not in meta: raise ValueError(f'{path} names no bands: not written by save_encoder')
+    with reading(path, WEIGHTS): return json.loads(meta['encoder'])
+
 def encoder_meta(
     path, # Of the safetensors file
 )->dict: # What `save_encoder` wrote beside the weights
     "What an encoder's file says about itself, but for the keys that `seen_patches` reads."
-    with safe_open(path, 'pt') as f: meta = f.metadata() or {}
-    if 'encoder' not in meta: raise ValueError(f'{path} names no bands: not written by save_encoder')
-    return {k: v for k,v in json.loads(meta['encoder']).items() if k!='seen'}
+    return {k: v for k,v in encoder_note(path).items() if k!='seen'}
 
 # %% ../nbs/07_encoders.ipynb #b421c735
 def load_encoder(
@@ -341,11 +358,13 @@ def load_encoder(
 )->Encoder:
     "The encoder in a file, refused if it was made for other bands, another order or another scaling."
     meta = encoder_meta(path)
-    own = Sensor(**meta['sensor'] | dict(bands=tuple(meta['sensor']['bands'])))
+    with reading(path, WEIGHTS): own = Sensor(**meta['sensor'] | dict(bands=tuple(meta['sensor']['bands'])))
     for k in ('bands','scaling'):
         if sensor and getattr(sensor, k)!=getattr(own, k): raise ValueError(f'{path} was trained on {k} {getattr(own, k)}, sensor {sensor.name} has {getattr(sensor, k)}')
-    encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['backbone'], input_size=meta['input_size'], window=meta['window'])
-    encoder.backbone.load_state_dict(load_file(path))
+    with reading(path, WEIGHTS):
+        encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['backbone'], input_size=meta['input_size'],
+                                  window=meta['window'])
+        encoder.backbone.load_state_dict(load_file(path))
     return encoder
 
 # %% ../nbs/07_encoders.ipynb #3f174645
@@ -353,8 +372,7 @@ def seen_patches(
     path, # Of the safetensors file
 )->np.ndarray: # Keys, sorted, uint64; `None` if the file does not say
     "The patches that an encoder was trained on."
-    encoder_meta(path)
-    with safe_open(path, 'pt') as f: seen = json.loads(f.metadata()['encoder']).get('seen')
+    seen = encoder_note(path).get('seen')
     return None if seen is None else np.frombuffer(base64.b64decode(seen), '>u8').astype(np.uint64)
 
 # %% ../nbs/07_encoders.ipynb #57b188f4

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_split', 'views_of', 'Bench', 'open_bench',
-           'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe', 'training_views',
-           'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name', 'cell_done',
-           'save_cell', 'run_cell', 'run_grid', 'show_cell']
+           'check_labels', 'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe',
+           'training_views', 'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name',
+           'cell_done', 'cell_config', 'save_cell', 'run_cell', 'run_grid', 'show_cell']
 
 # %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
@@ -19,7 +19,9 @@ from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
 from .downstream import (Chosen, FineTuning, cached_embeddings, choose_probe, fine_tune, image_statistics, predict, prior_scores,
                                    start_from)
 from .download import get
-from .encoders import Encoder, WeightsUnavailable, imagenet_encoder, imagenet_standin, load_encoder, scratch_encoder, state_digest, warn_if_seen
+from .encoders import (Encoder, WeightsUnavailable, encoder_digest, imagenet_encoder, imagenet_standin,
+                                 load_encoder, scratch_encoder,
+                                 warn_if_seen)
 from .fusion import GROUPS, Classifier, Concat
 from .metrics import evaluate, intervals
 from .pretrain import default_fabric
@@ -117,8 +119,20 @@ def open_bench(
         load_encoder(at_root(file), SENSORS[s])
         warn_if_seen(at_root(file), store.index, parts['test'])
     labels = {s: load_fractions(at_root(cfg.labels)/f'seed{s}.parquet', store.index) for s in {*cfg.seeds,*getattr(cfg, 'tuned_seeds', ())}}
+    check_labels(labels, parts['train'], at_root(cfg.labels))
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
     return Bench(cfg, store, parts, labels, {})
+
+def check_labels(
+    labels:dict, # Seed -> fraction -> positions
+    train:np.ndarray, # Positions of the training part
+    folder:Path, # Of the labels, for the error
+):
+    "Refuse label fractions that were drawn from another split."
+    for seed,drawn in labels.items():
+        odd = np.setdiff1d(drawn[max(drawn)], train)
+        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split'
+        if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
 def set_up(
     cfg:LabelEfficiency,
@@ -250,10 +264,10 @@ def arm_config(
 )->dict: # JSON-ready
     "What the cells of a grid depend on, besides arm, fraction and seed."
     own = {'store','out','cache','labels','split','split_label','arms','fractions','seeds','tuned_seeds','encoders'}
-    made = {s: state_digest(load_encoder(at_root(f)))[:16] for s,f in bench.cfg.encoders.items()}
-    data = hashlib.sha256(json.dumps(bench.store.about['sha256'], sort_keys=True).encode()).hexdigest()[:16]
+    made = {s: encoder_digest(load_encoder(at_root(f)))[:16] for s,f in bench.cfg.encoders.items()}
     parts = hashlib.sha256(b''.join(bench.parts[p].tobytes() for p in bench.parts)).hexdigest()[:16]
-    return bench.cfg.model_dump(exclude=own)|dict(encoders=made, data=data, parts=parts, code=room_digest(room))
+    return bench.cfg.model_dump(exclude=own)|dict(encoders=made, data=bench.store.digest[:16], parts=parts,
+                                                  code=room_digest(room))
 
 # %% ../nbs/16_experiments.ipynb #952a326a
 def record_of(
@@ -286,9 +300,23 @@ def cell_done(
     config:dict, # From `arm_config`
     **cell, # Which cell
 )->Path: # Of its record; `None` if the cell is to be run
-    "Whether a cell has been run by the same code with the same parameters."
-    path = at_root(bench.cfg.out)/'records'/f'{cell_name(bench, **cell)}.json'
-    return path if path.exists() and {k: v for k,v in load_record(path).config.items() if k!='chosen'}==config else None
+    "Whether a cell has been run by the same code with the same parameters, on the same labels."
+    out,name = at_root(bench.cfg.out),cell_name(bench, **cell)
+    path = out/'records'/f'{name}.json'
+    if not (path.exists() and (out/'predictions'/f'{name}.parquet').exists()): return None
+    return path if {k: v for k,v in load_record(path).config.items() if k!='chosen'}==cell_config(bench, config,
+                                                                                                  **cell) else None
+
+def cell_config(
+    bench:Bench,
+    config:dict, # From `arm_config`
+    fraction:float, # Percent of the training part
+    seed:int, # Of the drawn labels
+    **cell, # What else says which cell
+)->dict: # JSON-ready
+    "What a cell depends on: what its grid does, and which patches are labelled."
+    labelled = np.sort(bench.labels[seed][fraction]).astype('<i8').tobytes()
+    return config|dict(labelled=hashlib.sha256(labelled).hexdigest()[:16])
 
 def save_cell(
     bench:Bench,
@@ -302,7 +330,9 @@ def save_cell(
     saved = save_predictions(out/'predictions'/f'{cell_name(bench, **cell)}.parquet', ids, scores, store.classes)
     scores,labels = aligned_scores(saved, ids, store.classes),store.labels[positions]
     return save_record(record_of(bench, metrics=evaluate(scores, labels, store.task, store.classes),
-                                 intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap), config=config, environment=environment(), **cell), out/'records')
+                                 intervals=intervals(scores, labels, store.task, bench.cfg.bootstrap),
+                                 config=cell_config(bench, config, **cell), environment=environment(), **cell),
+                                 out/'records')
 
 # %% ../nbs/16_experiments.ipynb #ef5bff48
 def run_cell(

@@ -28,7 +28,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pathlib import Path
 from typing import NamedTuple
 from .metrics import mean_interval
-from .records import replacing
+from .files import read_log, replacing
 
 # %% ../nbs/15_report.ipynb #7ef2623e
 class Strategy(NamedTuple):
@@ -419,11 +419,8 @@ def load_log(
     path:str|Path, # JSON lines: step, lr, loss, invariance, redundancy, dead_features, ...
 )->pd.DataFrame: # One row a step; of steps logged twice, after a resume, the last
     "Read the log of a pre-training."
-    rows = []
-    for i,line in enumerate(Path(path).read_text().splitlines(), 1):
-        try: rows.append(json.loads(line))
-        except json.JSONDecodeError: raise ValueError(f'{path}, line {i} is not JSON: {line[:40]}') from None
-    table = pd.DataFrame(rows)
+    if not Path(path).exists(): raise FileNotFoundError(f'{path}: no log of a pre-training')
+    table = pd.DataFrame(read_log(path))
     if absent := {'step','lr','invariance','redundancy','dead_features'}-set(table): raise ValueError(f'{path} does not log {sorted(absent)}')
     return table.drop_duplicates('step', keep='last').sort_values('step', ignore_index=True)
 

@@ -26,7 +26,8 @@ from .sensors import Sensor
 from .store import UNITS, Store
 from .encoders import RESNET18, Encoder, encoder_meta, load_encoder, seeded
 from .fusion import Classifier, Concat, Early, patches
-from .records import Record, replacing
+from .files import reading, replacing
+from .records import Record
 
 # %% ../nbs/18_share.ipynb #61f89c60
 class Raw(NamedTuple):
@@ -192,7 +193,7 @@ def load_facts(
     path, # Of the safetensors file
 )->Facts:
     "What a shared model's file says about it."
-    with safe_open(path, 'pt') as f: meta = f.metadata() or {}
+    with reading(path, 'a safetensors file'), safe_open(path, 'pt') as f: meta = f.metadata() or {}
     if 'ssl_fusion' not in meta: raise ValueError(f'{path} says nothing about its weights: not written by save_model')
     try: return TypeAdapter(Facts).validate_json(meta['ssl_fusion'])
     except ValidationError as e: raise ValueError(f'{path}: {e}') from None
@@ -202,7 +203,8 @@ def load_model(
 )->tuple: # Network in evaluation mode, `Facts`
     "Weights and facts of a shared model."
     facts = load_facts(path)
-    try: return fill(network(facts), facts, load_file(path)).eval(),facts
+    with reading(path, 'a safetensors file'): tensors = load_file(path)
+    try: return fill(network(facts), facts, tensors).eval(),facts
     except (ValueError, RuntimeError) as e: raise ValueError(f'{path}: {e}') from None
 
 # %% ../nbs/18_share.ipynb #9a1b3436

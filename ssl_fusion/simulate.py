@@ -6,12 +6,13 @@
 __all__ = ['PARTS', 'NAMES', 'BEACH', 'SALT_MARSH', 'LAKE', 'SEA', 'OPEN_LAND', 'MATERIALS', 'COVERS', 'COVER', 'RECIPES', 'DAYS',
            'SEASONS', 'LENGTH', 'WIDTH', 'WARP', 'EDGES', 'ROWS', 'DOTS', 'OVERLAY', 'CHOICES', 'OBJECTS',
            'LABEL_SHARE', 'S2_SIMULATED', 'GRAIN', 'CLUTTER', 'S2_FURTHER', 'HAZE', 'LOOKS', 'SPECKLE_SIZE',
-           'OPEN_WATER', 'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'THIN', 'TILES', 'stream', 'bumps', 'smooth_noise',
-           'land_facts', 'affinity', 'table', 'greenness', 'ends', 'polygons', 'settle', 'distance_to_contour',
-           'waters', 'scramble', 'divide', 'choices', 'plant', 'Landscape', 'landscape', 'cut', 'patch_labels',
-           'growth', 'sunlight', 'observe_s2', 'speckle', 'observe_s1', 'cloud_field', 'veil', 'under', 'add_clouds',
-           'Acquisition', 'acquisition', 'cloud_over', 'Scene', 'simulate_scene', 'geotiff', 'write_geotiff',
-           'write_json', 'write_patch', 'coarsened', 'write_scene', 'claim', 'simulate']
+           'OPEN_WATER', 'NOISE_FLOOR', 'REACH', 'SKYLIGHT', 'THIN', 'TILES', 'ELSEWHERE', 'stream', 'bumps',
+           'smooth_noise', 'land_facts', 'affinity', 'table', 'greenness', 'ends', 'polygons', 'settle',
+           'distance_to_contour', 'waters', 'scramble', 'divide', 'choices', 'plant', 'Landscape', 'landscape', 'cut',
+           'patch_labels', 'growth', 'sunlight', 'observe_s2', 'speckle', 'observe_s1', 'cloud_field', 'veil', 'under',
+           'add_clouds', 'Acquisition', 'acquisition', 'cloud_over', 'Scene', 'simulate_scene', 'geotiff',
+           'write_geotiff', 'write_patch', 'coarsened', 'write_scene', 'claim', 'check_scene', 'simulate',
+           'write_tables']
 
 # %% ../nbs/03_simulate.ipynb #4c949d24
 import io, json, os, re, struct
@@ -28,7 +29,8 @@ from typing import NamedTuple
 from . import __version__
 from .sensors import RESOLUTION, S1_BANDS, S2_BANDS, to_decibel
 from .labels import CLASSES_19, SHORT_19, class_names
-from .archives import V2_TABLES, cooccurrence, label_counts
+from .archives import V2_TABLES, band_file, cooccurrence, label_counts, read_tif
+from .files import only_writer, read_json, refuse_other, replacing, write_json
 
 # %% ../nbs/03_simulate.ipynb #353023a0
 PARTS = 'names','split','landscape','S2','S1','clouds'
@@ -632,16 +634,6 @@ def write_geotiff(
     head,at = geotiff(len(x), x.dtype.name, epsg, pixel)
     with open(path, 'wb') as f: f.write(head[:at]+struct.pack('<2d', *corner)+head[at+16:]+x.tobytes())
 
-# %% ../nbs/03_simulate.ipynb #b7852ce7
-def write_json(
-    path:Path,
-    content, # Anything json can hold
-):
-    "Write a file that is either complete or absent."
-    part = path.with_suffix(f'.{os.getpid()}')
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)
-
 # %% ../nbs/03_simulate.ipynb #b99cb588
 def write_patch(
     folder:str, # Folder of the patch; it is made
@@ -681,6 +673,8 @@ def write_scene(
     write_json(root/'scenes'/f'{scene}.json', patches)
 
 # %% ../nbs/03_simulate.ipynb #e4b0217e
+ELSEWHERE = 'Choose another folder, or delete this one.'
+
 def claim(
     root:Path, # Folder of the archive
     parameters:dict, # All that decides what is in it
@@ -690,9 +684,24 @@ def claim(
     if not note.exists() and (root/V2_TABLES[0]).exists(): raise ValueError(f'{root} holds an archive that is not simulated')
     (root/'scenes').mkdir(parents=True, exist_ok=True)
     if not note.exists(): write_json(note, parameters)
-    found,wanted = json.loads(note.read_text()),json.loads(json.dumps(parameters))
-    differ = [f'{k} {found.get(k)}, not {wanted.get(k)}' for k in found|wanted if found.get(k)!=wanted.get(k)]
-    if differ: raise ValueError(f'{root} was simulated with {"; ".join(differ)}: choose another folder')
+    found,wanted = read_json(note, ELSEWHERE),json.loads(json.dumps(parameters))
+    refuse_other(found, wanted, f'{root} was simulated otherwise', ELSEWHERE)
+
+# %% ../nbs/03_simulate.ipynb #d0a95fb0
+def check_scene(
+    scene:int, # Number of a scene that is there
+    root:Path, # Folder of the archive
+    **parameters, # See `simulate_scene`
+):
+    "Refuse scenes that would be drawn otherwise now; logarithms may differ in their last digits."
+    first = read_json(root/'scenes'/f'{scene}.json', 'delete it, and the scene is drawn again')[0]
+    acq,s1,s2,labels,_ = simulate_scene(scene=scene, **parameters)
+    radar,optics = root/'BigEarthNet-S1'/acq.s1/first['s1_name'],root/'BigEarthNet-S2'/acq.s2/first['patch_id']
+    red = s2[0,parameters['bands'].index('B04')]
+    now = {band_file(radar, 'VV'): s1[0,S1_BANDS.index('VV')], band_file(optics, 'B04'): red}
+    same = first['labels']==sorted(class_names(labels[0], CLASSES_19))
+    if not (same and all(np.allclose(read_tif(f)[0], x, rtol=1e-3, atol=1) for f,x in now.items())):
+        raise ValueError(f'{root}: scene {scene} is not what the simulator draws now. {ELSEWHERE}')
 
 # %% ../nbs/03_simulate.ipynb #ad987b4e
 def simulate(
@@ -710,9 +719,23 @@ def simulate(
     if odd := set(bands)-set(S2_SIMULATED+S2_FURTHER): raise ValueError(f'bands: unknown {sorted(odd)}, known are {S2_SIMULATED+S2_FURTHER}')
     if odd := [b for b in bands if 10*size%RESOLUTION[b]]: raise ValueError(f'size: {size} pixels of 10 m are no whole number of pixels of band(s) {odd}; a multiple of 6 is')
     parameters = dict(grid=grid, size=size, seed=seed, cloudy=cloudy)
-    claim(root, dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS, S2=tuple(bands))|parameters)
-    parallel(write_scene, scenes, root=root, bands=tuple(bands), **parameters, n_workers=workers if workers>1 else 0)
-    patches = pd.DataFrame([p for s in scenes for p in json.loads((root/'scenes'/f'{s}.json').read_text())])
-    for name,flagged in zip(V2_TABLES[::-1], (True,False)): # The main table last: without it there is no archive
-        patches[patches.contains_cloud_or_shadow==flagged].to_parquet(root/name, index=False)
+    note = dict(simulated=True, by=f'ssl_fusion {__version__}', looks=LOOKS, label_share=LABEL_SHARE, S1=S1_BANDS,
+                S2=tuple(bands))
+    with only_writer(root):
+        claim(root, note|parameters)
+        there = [s for s in scenes if (root/'scenes'/f'{s}.json').exists()]
+        for s in there[:1]: check_scene(s, root, **parameters, bands=tuple(bands))
+        how = dict(root=root, bands=tuple(bands), n_workers=workers if workers>1 else 0)
+        parallel(write_scene, scenes, **how, **parameters)
+        write_tables(root, [p for s in scenes
+                            for p in read_json(root/'scenes'/f'{s}.json', 'delete it, and the scene is drawn again')])
     return root
+
+def write_tables(
+    root:Path, # Folder of the archive
+    patches:list, # What is known of each
+):
+    "The two tables of BigEarthNet v2, the main one last: without it there is no archive."
+    table = pd.DataFrame(patches)
+    for name,flagged in zip(V2_TABLES[::-1], (True,False)):
+        with replacing(root/name) as f: table[table.contains_cloud_or_shadow==flagged].to_parquet(f, index=False)

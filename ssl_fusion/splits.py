@@ -13,6 +13,7 @@ import pandas as pd
 from hashlib import blake2b
 from matplotlib.colors import ListedColormap
 from pathlib import Path
+from .files import BadInput, reading, replacing
 from .store import positions_of
 
 # %% ../nbs/05_splits.ipynb #fa101377
@@ -163,7 +164,31 @@ def save_split(
     split:pd.Series, # A word a row of `index`
 ):
     "Save which patch is in which split."
-    pd.DataFrame(dict(patch_id=index.patch_id.to_numpy(), split=split.to_numpy())).to_parquet(path)
+    table = pd.DataFrame(dict(patch_id=index.patch_id.to_numpy(), split=split.to_numpy()))
+    with replacing(path) as f: table.to_parquet(f)
+
+# %% ../nbs/05_splits.ipynb #e9b820b5
+def read_table(
+    path:Path, # Parquet file
+    columns, # That it has
+)->pd.DataFrame: # Each patch once
+    "A table of splits or fractions, refused if it is damaged or another."
+    with reading(path, 'a parquet file', 'prepare the splits again'): saved = pd.read_parquet(path)
+    if lacks := set(columns)-set(saved):
+        raise BadInput(path, f'has no column(s) {sorted(lacks)}, it has {list(saved)}: prepare the splits again')
+    twice = saved.patch_id[saved.patch_id.duplicated()]
+    if len(twice): raise BadInput(path, f'has patch {twice.iloc[0]} twice')
+    return saved
+
+def positions_in(
+    path:Path, # For the error
+    index:pd.DataFrame, # With its `patch_id`
+    ids, # Patch ids
+)->np.ndarray: # `(len(ids),)`
+    "Where patches are, or whose they are not."
+    try: return positions_of(index, ids)
+    except KeyError as e:
+        raise KeyError(f'{path} is of other patches: {e.args[0]}; prepare the splits of this store') from None
 
 # %% ../nbs/05_splits.ipynb #ef0d4aad
 def load_split(
@@ -171,8 +196,8 @@ def load_split(
     index:pd.DataFrame, # The patches wanted, all of which must be in the file
 )->pd.Series: # A word a row of `index`
     "Load the split of some patches."
-    saved = pd.read_parquet(path)
-    return pd.Series(saved.split.to_numpy()[positions_of(saved, index.patch_id)], index.index, name='split')
+    saved = read_table(path, ('patch_id','split'))
+    return pd.Series(saved.split.to_numpy()[positions_in(path, saved, index.patch_id)], index.index, name='split')
 
 # %% ../nbs/05_splits.ipynb #8973564e
 def save_fractions(
@@ -184,7 +209,8 @@ def save_fractions(
     sizes = {f: len(fractions[f]) for f in sorted(fractions)}
     order = fractions[max(fractions)]
     smallest = np.repeat(list(sizes), np.diff([0, *sizes.values()]))
-    pd.DataFrame(dict(patch_id=index.patch_id.to_numpy()[order], fraction=smallest)).to_parquet(path)
+    table = pd.DataFrame(dict(patch_id=index.patch_id.to_numpy()[order], fraction=smallest))
+    with replacing(path) as f: table.to_parquet(f)
 
 # %% ../nbs/05_splits.ipynb #49303f6d
 def load_fractions(
@@ -192,6 +218,6 @@ def load_fractions(
     index:pd.DataFrame, # The patches that positions are to count, with their `patch_id`
 )->dict: # Fraction -> positions
     "Load nested label fractions as positions in an index."
-    saved = pd.read_parquet(path)
-    at = positions_of(index, saved.patch_id)
+    saved = read_table(path, ('patch_id','fraction'))
+    at = positions_in(path, index, saved.patch_id)
     return {f: at[(saved.fraction<=f).to_numpy()] for f in sorted(saved.fraction.unique())}

@@ -1,5 +1,5 @@
 "The pipeline, in a copy of the repository: killed, resumed, run again, changed, broken; and at full size's settings on tiny archives."
-import json, os, re, shutil, signal, subprocess, sys, time
+import json, os, re, shlex, shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pandas as pd, pytest, yaml
 
@@ -28,6 +28,8 @@ def planned(copy, **changes):
     "The rules that a dry run would run."
     out = run(copy, *snakemake('--dry-run', *trial(copy, profile='smoke', set=changes))).stdout
     return set(re.findall(r'^(?:local)?rule (\w+):', out, re.M))
+
+EVERY_STEP = set('prepare_data pretrain label_efficiency report claims fusion_variants robustness fusion_report slides overview keep_notebooks'.split())
 
 @pytest.fixture(scope='module')
 def copy(tmp_path_factory):
@@ -101,12 +103,45 @@ def test_kept_notebooks_hold_their_parameters_and_no_paths(smoke):
 
 def test_tracked_figures_do_not_pass_for_a_run(copy):
     "In a fresh clone the figures of a profile are there before anything has run."
-    shutil.copytree(ROOT/'figures/quick', copy/'figures/quick', ignore=shutil.ignore_patterns('.kept'))
+    shutil.copytree(ROOT/'figures/quick', copy/'figures/quick', dirs_exist_ok=True)
+    (copy/'figures/quick/notebooks/.kept').touch() # The mark of an earlier version
     plan = run(copy, *snakemake('--dry-run', '--config', 'profile=quick')).stdout
     shutil.rmtree(copy/'figures/quick') # The overview of the other tests looks at what is there
-    assert {'prepare_data','pretrain','label_efficiency','report','claims','fusion_variants','robustness','fusion_report','slides','keep_notebooks'}<=set(re.findall(r'^(?:local)?rule (\w+):', plan, re.M))
+    assert EVERY_STEP<=set(re.findall(r'^(?:local)?rule (\w+):', plan, re.M))
 
 def test_running_again_does_nothing(smoke): assert planned(smoke)==set()
+
+@pytest.fixture
+def done(smoke, tmp_path):
+    "A second copy of the repository in which `smoke` is done, to be spoilt."
+    shutil.copytree(smoke, tmp_path/'repo') # with times
+    for name in 'Makefile','pyproject.toml','setup.py': shutil.copy(ROOT/name, tmp_path/'repo')
+    assert planned(tmp_path/'repo')==set()
+    return tmp_path/'repo'
+
+def test_after_make_clean_everything_runs(done):
+    "Figures and stores stay, but do not count as done."
+    (done/'figures/smoke/notebooks/.kept').touch() # The mark of an earlier version
+    run(done, 'make', 'clean', 'ENV=none', f'PYTHON={BIN/"python"}')
+    assert not (done/'runs').exists() and (done/'figures/smoke/claims.csv').exists() and (done/'data/stores/smoke/store.json').exists()
+    assert planned(done)-{'all'}==EVERY_STEP
+
+def test_without_its_store_everything_that_depends_on_it_runs(done):
+    shutil.rmtree(done/'data/stores')
+    assert planned(done)-{'all'}==EVERY_STEP
+
+def test_deleted_figures_are_drawn_again(done):
+    (done/'figures/smoke/label_efficiency.svg').unlink()
+    assert planned(done)-{'all'}=={'report','slides','keep_notebooks'}
+
+def test_folders_may_have_blanks(copy):
+    "As every path in a command, also of figures."
+    asked = trial(copy, profile='smoke', runs='my runs/smoke', figures='my figures/smoke')
+    lines = run(copy, *snakemake('--dry-run', '--printshellcmds', *asked)).stdout.splitlines()
+    [keep] = [shlex.split(l) for l in lines if 'keep_notebooks.py' in l]
+    assert keep[2]=='my figures/smoke/notebooks' and all(re.fullmatch(r'my runs/smoke/notebooks/\w+\.ipynb', w) for w in keep[3:]) and len(keep)==3+12
+    made = [shlex.split(l) for l in lines if ' papermill ' in l]
+    assert made and all(re.fullmatch(r'my runs/smoke/notebooks/\w+\.ipynb', words[words.index('papermill')+2]) for words in made)
 
 def test_saving_a_notebook_runs_nothing(smoke):
     path = smoke/'nbs/experiments/02_pretrain.ipynb'
@@ -131,10 +166,10 @@ def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
     finally: room.write_text(before)
 
 def test_a_failing_notebook_is_kept_and_the_others_finish(smoke):
-    broken = trial(smoke, profile='smoke', set=dict(views=dict(S2=dict(nonsense=1.))), runs='runs/broken', figures='figures/broken')
+    broken = trial(smoke, profile='smoke', set=dict(views=dict(S2=dict(nonsense=1.))), runs='runs/broken with blanks', figures='figures/broken')
     done = run(smoke, *snakemake('--until', 'pretrain', *broken), check=False)
-    assert done.returncode and (smoke/'runs/broken/pretrain/published/S1/encoder.safetensors').exists()
-    assert 'nonsense' in (smoke/'runs/broken/notebooks/02_pretrain_published_S2.ipynb').read_text()
+    assert done.returncode and (smoke/'runs/broken with blanks/pretrain/published/S1/encoder.safetensors').exists()
+    assert 'nonsense' in (smoke/'runs/broken with blanks/notebooks/02_pretrain_published_S2.ipynb').read_text()
 
 @pytest.mark.parametrize('wrong,word', [(('-p','epoch','3'), 'epoch: Extra inputs'), (('-p','epochs','three'), "epochs: Input should be a valid integer")], ids=str)
 def test_papermill_alone_refuses_wrong_parameters(smoke, tmp_path, wrong, word):
