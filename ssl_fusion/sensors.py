@@ -80,7 +80,7 @@ class Sensor:
         "Stored numbers to `[0,1]`."
         x = torch.as_tensor(x)
         if x.shape[-3]!=self.channels: raise ValueError(f'sensor {self.name} has {self.channels} bands {self.bands}, got shape {tuple(x.shape)}')
-        if self.source=='S1' and not x.is_floating_point(): raise ValueError(f'sensor {self.name} expects decibels as floats, got {x.dtype}')
+        if self.scaling in ('power','decibel') and not x.is_floating_point(): raise ValueError(f'sensor {self.name} expects decibels as floats, got {x.dtype}')
         return SCALINGS[self.scaling](x.float()).clamp(0, 1)
 
 # %% ../nbs/00_sensors.ipynb #5ffbb327
