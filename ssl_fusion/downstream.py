@@ -353,6 +353,7 @@ def fine_tune(
     check_tuning(classifier, store, labelled, validation, views, how)
     fabric,loss,sensors = fabric or default_fabric(),task_loss(store.task),classifier.trunk.sensors
     steps,metric = steps_for(len(labelled), how),TASK_METRIC[store.task]
+    classifier.reading = store.reading # A map reads scenes as these patches were read
     model,adam = fabric.setup(classifier, torch.optim.Adam(classifier.parameters(), lr=how.lr, weight_decay=how.weight_decay, fused=True))
     look = lambda: score(metric, predict(model, store, sensors, validation, device=fabric.device), store.labels[validation])
     best = Chosen(copy.deepcopy(classifier.state_dict()), 0, look())

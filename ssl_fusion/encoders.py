@@ -365,6 +365,7 @@ def load_encoder(
         encoder = scratch_encoder(own, meta['mean'], meta['std'], meta['backbone'], input_size=meta['input_size'],
                                   window=meta['window'])
         encoder.backbone.load_state_dict(load_file(path))
+    encoder.reading = meta.get('reading', {}) # How the numbers of own scenes were read, see `Store.reading`
     return encoder
 
 # %% ../nbs/07_encoders.ipynb #3f174645

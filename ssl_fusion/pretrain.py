@@ -311,7 +311,8 @@ def pretrain_alone(
     run = run_identity(store, sensor, positions, views, recipe, seed, backbone)
     about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
     side = store.arrays[sensor.source].shape[-1]
-    made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run)
+    made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run,
+                reading=store.reading)
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
     check_encoders(folder, run)

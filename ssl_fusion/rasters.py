@@ -69,7 +69,8 @@ def sound_scenes(
         except READING as e: return fault_of(scene, '', e, Path(next(iter(files[scene].values()))).parent/f'{scene}_*.tif')
     with ThreadPoolExecutor() as pool: found = dict(zip(files, pool.map(known, files)))
     if misread := [f'  {v}' for v in found.values() if isinstance(v, Misread)]:
-        raise Misread('\n'.join([f'{len(misread)} of {len(found)} scene(s) hold other numbers than {tiling} says:', *misread]))
+        lead = f'{len(misread)} of {len(found)} scene(s) hold other numbers than the tiling or their tags say:'
+        raise Misread('\n'.join([lead, *misread]))
     faults = tuple(f for f in found.values() if isinstance(f, Fault))
     return {s: k for s,k in found.items() if not isinstance(k, Fault)},faults
 

@@ -216,7 +216,7 @@ def check_zero(
     what = f'offset {offset} would push {there} below zero' if offset else f'{there} are negative'
     raise Misread(f'scene {scene.name}, band {band}: {what} (down to {counts.least[band]:g}). An offset belongs '
                   f"to a scene: offset={{{scene.name!r}: 0, '*': 1000}}. For no data: nodata=dict(S2=...). "
-                  f'If these are noise: max_negative={share.iloc[0]+.001:.3f}')
+                  f'If these are noise: max_negative={min(1, share.iloc[0]+.001):.3f}')
 
 # %% ../nbs/02b_scenes.ipynb #a543bf5d
 def lone_value(

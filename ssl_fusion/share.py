@@ -4,15 +4,15 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'FORMULAS', 'DATA_LICENCES', 'USE', 'FILE', 'Raw', 'raw_batch', 'checked', 'Part', 'Facts', 'encoders_of',
-           'part_of', 'describe', 'prefixes', 'tensors_of', 'network', 'fill', 'save_model', 'load_facts', 'load_model',
-           'title', 'scores_of', 'front_matter', 'markdown_table', 'inputs_table', 'training_table', 'example',
-           'evaluation', 'model_card', 'SharedModel', 'share_encoder', 'Transforms', 'into_resnet18', 'TorchGeoWeights',
-           'for_torchgeo']
+           'part_of', 'trained_reading', 'describe', 'prefixes', 'tensors_of', 'network', 'fill', 'save_model',
+           'load_facts', 'load_model', 'title', 'scores_of', 'front_matter', 'markdown_table', 'inputs_table',
+           'training_table', 'example', 'evaluation', 'model_card', 'SharedModel', 'share_encoder', 'Transforms',
+           'into_resnet18', 'TorchGeoWeights', 'for_torchgeo']
 
 # %% ../nbs/18_share.ipynb #f79e31ae
 import json, pandas as pd, torch, yaml
 import torch.nn.functional as F
-from dataclasses import asdict
+from dataclasses import asdict, field
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from typing import Any, Literal, NamedTuple
 from . import __version__
 from .sensors import Sensor
-from .store import UNITS, Store
+from .store import UNIT_OF, Store
 from .encoders import RESNET18, Encoder, encoder_meta, load_encoder, seeded
 from .fusion import Classifier, Concat, Early, patches
 from .files import reading, replacing
@@ -34,7 +34,7 @@ class Raw(NamedTuple):
     "Patches as they were delivered, and what they are."
     x:Any # Array or tensor, `(n,c,h,w)`
     bands:tuple # Names of the bands, in the order of the channels
-    unit:str # 'decibel' for S1, 'digital number' for S2, 'byte' for RGB
+    unit:str # 'decibel' for S1, 'digital number' for S2, 'byte' for RGB and for other bytes
 
 # %% ../nbs/18_share.ipynb #b031527e
 def raw_batch(
@@ -46,17 +46,18 @@ def raw_batch(
     return {s.source: Raw(store.raw(s, positions), s.bands, store.about['arrays'][s.source]['unit']) for s in sensors}
 
 # %% ../nbs/18_share.ipynb #37676b51
-LOOKS = dict( # Source -> test of a batch in the unit of `UNITS`, what numbers look like that fail it
-    S1=(lambda x: x.min()<-5, 'none is below -5, as in linear power or standardised numbers'),
-    S2=(lambda x: x.max()>20 or not x.any(), 'none is above 20, as in reflectance or standardised numbers'),
-    RGB=(lambda x: x.max()>10 or not x.any(), 'none is above 10, as in bytes divided by 255'))
+LOOKS = { # Unit -> test of a batch, what numbers look like that fail it
+    'decibel': (lambda x: x.min()<-5, 'none is below -5, as in linear power or standardised numbers'),
+    'digital number': (lambda x: x.max()>20 or not x.any(), 'none is above 20, as in reflectance or standardised numbers'),
+    'byte': (lambda x: x.max()>10 or not x.any(), 'none is above 10, as in bytes divided by 255')}
 
 def checked(
     raw:Raw, # Patches of one source
     sensor:Sensor, # What the model was trained on
 )->Tensor: # Scaled to `[0,1]`, `(n,c,h,w)`
     "Refuse what the model was not trained on, scale the rest."
-    source,unit,(holds,wrong) = sensor.source,UNITS[sensor.source],LOOKS[sensor.source]
+    source,unit = sensor.source,UNIT_OF[sensor.scaling]
+    holds,wrong = LOOKS[unit]
     if set(raw.bands)==set(sensor.bands) and tuple(raw.bands)!=sensor.bands: raise ValueError(f'{source} has its bands in the order {tuple(raw.bands)}, expected {sensor.bands}')
     if tuple(raw.bands)!=sensor.bands: raise ValueError(f'{source} has bands {tuple(raw.bands)}, expected {sensor.bands}')
     if raw.unit!=unit: raise ValueError(f'{source} is in {raw.unit!r}, expected {unit!r}')
@@ -88,6 +89,7 @@ class Facts:
     classes:tuple[str,...] = () # In the order of the logits; none for an encoder without a head
     task:Literal['multilabel','multiclass']|None = None
     record:Record|None = None # Training of the head, metrics with intervals
+    reading:dict[str,Any] = field(default_factory=dict) # Own scenes: tiling, units and pixel, see `Store.reading`
     licence:str = 'apache-2.0' # As the Hugging Face hub spells it
     ssl_fusion:str = __version__
 
@@ -128,6 +130,16 @@ def part_of(
     return Part(sensor=encoder.sensor, mean=tuple(encoder.mean.tolist()), std=tuple(encoder.std.tolist()), backbone=encoder.backbone_name,
                 input_size=encoder.input_size, window=encoder.window, made=made)
 
+# %% ../nbs/18_share.ipynb #d052cca5
+def trained_reading(
+    net:nn.Module, # Any network, or its encoders within
+)->dict: # `tiling`, `units` and `pixel`; empty where nothing is known
+    "How the numbers were read that a network was trained on; the whole network's comes before that of its parts."
+    found = [m.reading for m in net.modules() if getattr(m, 'reading', None)]
+    if found and not getattr(net, 'reading', None) and any(r!=found[0] for r in found):
+        raise ValueError(f'its encoders were trained on numbers that were read differently: {found}')
+    return found[0] if found else {}
+
 # %% ../nbs/18_share.ipynb #3730f0fc
 def describe(
     net:nn.Module, # `Classifier`, `Concat` or `Early`
@@ -138,7 +150,8 @@ def describe(
     trunk,encoders = getattr(net, 'trunk', net),encoders_of(net)
     if odd := set(made)-{e.sensor.name for e in encoders}: raise ValueError(f'made is of encoders {sorted(odd)}, there are {[e.sensor.name for e in encoders]}')
     if isinstance(net, Classifier) and net.head.out_features!=len(facts.get('classes', ())): raise ValueError(f'the head has {net.head.out_features} outputs, classes are {len(facts.get("classes", ()))}')
-    return Facts(sensors=tuple(trunk.sensors), parts=tuple(part_of(e, made.get(e.sensor.name, {})) for e in encoders), **facts)
+    parts = tuple(part_of(e, made.get(e.sensor.name, {})) for e in encoders)
+    return Facts(sensors=tuple(trunk.sensors), parts=parts, **dict(reading=trained_reading(net))|facts)
 
 # %% ../nbs/18_share.ipynb #afe9c7e0
 def prefixes(
@@ -204,8 +217,10 @@ def load_model(
     "Weights and facts of a shared model."
     facts = load_facts(path)
     with reading(path, 'a safetensors file'): tensors = load_file(path)
-    try: return fill(network(facts), facts, tensors).eval(),facts
+    try: net = fill(network(facts), facts, tensors).eval()
     except (ValueError, RuntimeError) as e: raise ValueError(f'{path}: {e}') from None
+    net.reading = facts.reading
+    return net,facts
 
 # %% ../nbs/18_share.ipynb #9a1b3436
 FORMULAS = dict(power='10^(x/10)', decibel='(x+35)/35', reflectance='x/4000', byte='x/255') # Key in `SCALINGS` -> for people, clipped to [0, 1]
@@ -249,7 +264,7 @@ def markdown_table(
 
 def inputs_table(facts:Facts)->str:
     "What goes in."
-    rows = [(s.source, ', '.join(s.bands), UNITS[s.source], f'{s.scaling}, {FORMULAS[s.scaling]}') for s in facts.sensors]
+    rows = [(s.source, ', '.join(s.bands), UNIT_OF[s.scaling], f'{s.scaling}, {FORMULAS[s.scaling]}') for s in facts.sensors]
     return markdown_table(('source', 'bands, in this order', 'unit of x', 'scaled to, and clipped to [0, 1]'), rows)
 
 def training_table(facts:Facts)->str:
@@ -267,7 +282,7 @@ model.{call}({{{batch}}})
 
 def example(facts:Facts)->str:
     "How to use a model."
-    batch = ', '.join(f"'{s.source}': Raw({s.source.lower()}, {s.bands}, {UNITS[s.source]!r})" for s in facts.sensors)
+    batch = ', '.join(f"'{s.source}': Raw({s.source.lower()}, {s.bands}, {UNIT_OF[s.scaling]!r})" for s in facts.sensors)
     return USE.format(call='predict' if facts.classes else 'embed', batch=batch)
 
 def evaluation(facts:Facts)->str:
