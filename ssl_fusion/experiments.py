@@ -135,7 +135,7 @@ def check_drawn(
     "Refuse label fractions that were drawn from another split."
     for seed,drawn in labels.items():
         odd = np.setdiff1d(drawn[max(drawn)], train)
-        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split'
+        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} labelled patches are not in the training part of the split'
         if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
 def check_patches(
