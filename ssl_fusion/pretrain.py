@@ -278,6 +278,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=store.arrays[sensor.source].shape[-1])
+    made |= dict(pixel=store.about.get('reading', {}).get('pixel', '')) # Of own scenes, such as '10 m'
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
     encoder = check_fits(scratch_encoder(sensor, *sound_statistics(store, sensor, positions), backbone, seed, window=views.size), views.size)
