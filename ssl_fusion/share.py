@@ -47,7 +47,8 @@ def raw_batch(
 # %% ../nbs/18_share.ipynb #37676b51
 LOOKS = { # Unit -> test of a batch in it, what numbers look like that fail it
     'decibel': (lambda x: x.min()<-5, 'none is below -5, as in linear power or standardised numbers'),
-    'digital number': (lambda x: x.max()>20 or not x.any(), 'none is above 20, as in reflectance or standardised numbers'),
+    'digital number': (lambda x: x.max()>20 or not x.any(),
+                       'none is above 20, as in reflectance or standardised numbers'),
     'byte': (lambda x: x.max()>10 or not x.any(), 'none is above 10, as in bytes divided by 255')}
 
 def checked(
@@ -220,7 +221,8 @@ L2A = Data(f'CDLA-Permissive-1.0, {COPERNICUS}', 'Sentinel-2 Level-2A, surface r
 L1C = Data(f'MIT, {COPERNICUS}', 'Sentinel-2 Level-1C, top-of-atmosphere reflectance', '10 m')
 DATA = {'bigearthnet-v1': L2A, 'bigearthnet-v2': L2A, 'eurosat-ms': L1C,
         'eurosat-rgb': L1C._replace(product='8-bit pictures of Sentinel-2 Level-1C'),
-        'simulated': Data('made by ssl_fusion', 'simulated patches', '10 m'), '': Data('licence unknown', 'not recorded', '')}
+        'simulated': Data('made by ssl_fusion', 'simulated patches', '10 m'),
+        '': Data('licence unknown', 'not recorded', '')}
 
 def data_of(
     facts:Facts,
@@ -251,8 +253,10 @@ def title(
     facts:Facts,
 )->str:
     "A model in a line."
-    what,backbones = 'Classifier' if facts.classes else 'Encoder',' and '.join(dict.fromkeys(p.backbone for p in facts.parts))
-    return f'{what}, {backbones}, {" and ".join(s.label for s in facts.sensors)}, {facts.fusion}{", simulated data" if facts.simulated else ""}'
+    what,simulated = 'Classifier' if facts.classes else 'Encoder',', simulated data' if facts.simulated else ''
+    backbones = ' and '.join(dict.fromkeys(p.backbone for p in facts.parts))
+    sensors = ' and '.join(s.label for s in facts.sensors)
+    return f'{what}, {backbones}, {sensors}, {facts.fusion}{simulated}'
 
 def scores_of(
     facts:Facts,
@@ -321,7 +325,8 @@ def model_card(
     licences = [f'{n}: {d.licence}' for n,d in data_of(facts).items()] or ['data: not recorded']
     warning = ['**Made and tested with simulated patches: it says nothing about real ones.**']*facts.simulated
     sections = [f'# {title(facts)}', *warning, '## Input', inputs_table(facts),
-                f'Patches of {facts.patch_size} x {facts.patch_size} pixels {pixels_of(facts)}. Other bands, another order or other units are refused.',
+                f'Patches of {facts.patch_size} x {facts.patch_size} pixels {pixels_of(facts)}. '
+                'Other bands, another order or other units are refused.',
                 *product_of(facts),
                 '## Use', example(facts), '## Training', f'Split: "{facts.split}", training part.', training_table(facts), '## Evaluation', evaluation(facts),
                 *(['## Classes', f'{facts.task}: '+'; '.join(facts.classes)] if facts.classes else []),

@@ -526,7 +526,8 @@ def raw(self:Store,
     "The bands of a sensor, as they are stored."
     if sensor.source not in self.arrays: raise ValueError(f'sensor {sensor.name} reads source {sensor.source}, this store has {list(self.arrays)}')
     unit = self.about['arrays'][sensor.source]['unit']
-    if unit!=sensor.unit: raise ValueError(f'sensor {sensor.name} scales {sensor.unit!r}, {sensor.source} of this store is in {unit!r}')
+    if unit!=sensor.unit:
+        raise ValueError(f'sensor {sensor.name} scales {sensor.unit!r}, {sensor.source} of this store is in {unit!r}')
     at = np.asarray(positions)
     if at.dtype.kind not in 'iu': raise TypeError(f'positions are integers, got {at.dtype}')
     return self.arrays[sensor.source][at[:,None], sensor.find(self.bands[sensor.source])]
