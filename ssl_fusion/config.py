@@ -169,7 +169,7 @@ class LabelEfficiency(Tuned):
 class FusionVariants(Tuned):
     "The talk's seven fusion experiments, with candidates for the three that it does not define."
     variants:str # CSV of their definitions, see `load_variants`
-    stands_for:dict[SensorName,SensorName] # Sensor that the definitions name -> sensor used in its place, such as S1 -> S1dB
+    stands_for:dict[SensorName,SensorName] # Sensor of the definitions -> sensor in its place, such as S1 -> S1dB
 
 # %% ../nbs/14_config.ipynb #185cc746
 class Robustness(Labelled):
@@ -275,7 +275,7 @@ class Sources(Parameters):
 # %% ../nbs/14_config.ipynb #51db1b5e
 class Training(Sources):
     "Keys of a profile: how its models train."
-    sensors:dict[str,list[SensorName]] # Source of the figures -> its sensors, such as S1 -> [S1dB-VH], see `sensor_named`
+    sensors:dict[str,list[SensorName]] # Source of the figures -> its sensors, such as S1 -> [S1dB-VH]
     pretrain_epochs:Positive # Passes over the training part
     pretrain_batch_size:Positive # Patches a step
     pretrain_lr:Rate # Learning rate of Adam
@@ -308,10 +308,12 @@ def check_sensors(
     "Refuse sensors of another source, and bands that are not kept."
     from ssl_fusion.sensors import sensor_named # here, since it takes PyTorch
     sensors = [sensor_named(n) for n in names]
-    if (own := '+'.join(s.source for s in sensors))!=source: raise ValueError(f'sensors: {source} has {names}, which see {own}')
+    if (own := '+'.join(s.source for s in sensors))!=source:
+        raise ValueError(f'sensors: {source} has {names}, which see {own}')
     for s in sensors:
         if absent := [b for b in s.bands if b not in kept.get(s.source, ())]:
-            raise ValueError(f'sensors: {s.name} needs {s.source} band(s) {absent}, sources keep {kept.get(s.source, [])}')
+            raise ValueError(f'sensors: {s.name} needs {s.source} band(s) {absent}, sources keep '
+                             f'{kept.get(s.source, [])}')
 
 # %% ../nbs/14_config.ipynb #ec481b18
 class Profile(Training):
@@ -330,7 +332,8 @@ class Profile(Training):
     @model_validator(mode='after')
     def _sensors(self):
         for source,names in self.sensors.items(): check_sensors(source, names, self.sources)
-        if odd := sorted(set(self.views)-{s for names in self.sensors.values() for s in names}): raise ValueError(f'views: {odd} are no sensors of this profile')
+        if odd := sorted(set(self.views)-{s for names in self.sensors.values() for s in names}):
+            raise ValueError(f'views: {odd} are no sensors of this profile')
         return self
 
     @model_validator(mode='after')
@@ -342,7 +345,8 @@ class Profile(Training):
 
 # %% ../nbs/14_config.ipynb #2fa3522f
 class Yaml12(yaml.SafeLoader): "YAML whose numbers may have an exponent without a point."
-Yaml12.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'), list('-+.0123456789'))
+EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
+Yaml12.add_implicit_resolver('tag:yaml.org,2002:float', EXPONENT, list('-+.0123456789'))
 
 # %% ../nbs/14_config.ipynb #715eec5f
 def load_profile(

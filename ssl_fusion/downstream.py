@@ -197,7 +197,9 @@ def check_rows(
     "Refuse no patches, and patches without the one class that they should have."
     if not len(y): raise ValueError(f'there is no {part} patch')
     odd = (y.sum(1)!=1).sum() if task=='multiclass' else 0
-    if odd: raise ValueError(f'{odd} of {len(y)} {part} patches have no class or several, in a multiclass task each has one')
+    if odd:
+        raise ValueError(f'{odd} of {len(y)} {part} patches have no class or several, in a multiclass task each '
+                         f'has one')
     if not y.any(): raise ValueError(f'none of {len(y)} {part} patches has a label')
 
 def check_labels(
@@ -210,8 +212,12 @@ def check_labels(
     y,v = (torch.as_tensor(l).cpu().numpy() for l in (y, y_validation))
     named = lambda some: ', '.join(str(k) if classes is None else classes[k] for k in np.flatnonzero(some))
     for part,rows in dict(labelled=y, validation=v).items(): check_rows(part, rows, task)
-    if (y==y[0]).all(): raise ValueError(f'all {len(y)} labelled patches have the same label ({named(y[0])}): there is nothing to tell apart')
-    if (absent := y.any(0) & ~v.any(0)).any(): warnings.warn(f'no validation patch has class {named(absent)}: nothing is chosen by it', AbsentClass, stacklevel=3)
+    if (y==y[0]).all():
+        raise ValueError(f'all {len(y)} labelled patches have the same label ({named(y[0])}): there is nothing to '
+                         f'tell apart')
+    if (absent := y.any(0) & ~v.any(0)).any():
+        warnings.warn(f'no validation patch has class {named(absent)}: nothing is chosen by '
+                      f'it', AbsentClass, stacklevel=3)
 
 # %% ../nbs/12_downstream.ipynb #0b0f73b6
 def choose_probe(
@@ -225,7 +231,8 @@ def choose_probe(
     "Fit a probe for each penalty, keep the best on validation."
     check_labels(y, y_validation, task)
     for part,x in dict(labelled=z, validation=z_validation).items():
-        if not torch.as_tensor(x).isfinite().all(): raise ValueError(f'the features of {part} patches are not all finite')
+        if not torch.as_tensor(x).isfinite().all():
+            raise ValueError(f'the features of {part} patches are not all finite')
     fit,metric,grid = probe_path(z, y, task),TASK_METRIC[task],sorted({float(l2) for l2 in penalties}, reverse=True)
     if not grid or grid[-1]<=0: raise ValueError(f'penalties must be above 0, got {penalties}')
     def tried(l2):
@@ -330,13 +337,19 @@ def check_tuning(
 ):
     "Refuse what a classifier cannot be trained on."
     check_labels(store.labels[labelled], store.labels[validation], store.task, store.classes)
-    if steps_for(len(labelled), how)<1: raise ValueError(f'{how.epochs:g} epochs of at least {how.min_steps} and at most {how.max_steps} steps are no step')
-    moves = not how.frozen_batchnorm and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in classifier.modules())
-    if moves and min(how.batch_size, len(labelled))<2: raise ValueError(f'a batch of one patch (batch_size {how.batch_size}, {len(labelled)} labelled): BatchNorm compares patches, it needs 2 or more')
+    if steps_for(len(labelled), how)<1:
+        raise ValueError(f'{how.epochs:g} epochs of at least {how.min_steps} and at most {how.max_steps} steps are '
+                         f'no step')
+    norms = [m for m in classifier.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    moves = norms and not how.frozen_batchnorm
+    if moves and min(how.batch_size, len(labelled))<2:
+        raise ValueError(f'a batch of one patch (batch_size {how.batch_size}, {len(labelled)} labelled): BatchNorm '
+                         f'compares patches, it needs 2 or more')
     for s in classifier.trunk.sensors:
         sound_statistics(store, s, labelled)
         side = store.arrays[s.source].shape[-1]
-        if views[s.name].size>side: raise ValueError(f'views of {s.name} are {views[s.name].size} pixels, the patches {side}x{side}')
+        if views[s.name].size>side:
+            raise ValueError(f'views of {s.name} are {views[s.name].size} pixels, the patches {side}x{side}')
 
 # %% ../nbs/12_downstream.ipynb #331fbe43
 def fine_tune(

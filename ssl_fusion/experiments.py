@@ -16,8 +16,8 @@ from torch import nn
 from .archives import Archive, archives_at, located, open_archive
 from .augment import Views, views_for
 from .config import Labelled, LabelEfficiency, PrepareData, at_root, room_digest
-from .downstream import (Chosen, FineTuning, cached_embeddings, check_labels, choose_probe, fine_tune, image_statistics, predict,
-                                   prior_scores, start_from)
+from .downstream import (Chosen, FineTuning, cached_embeddings, check_labels, choose_probe, fine_tune,
+                                   image_statistics, predict, prior_scores, start_from)
 from .download import get
 from .encoders import (Encoder, WeightsUnavailable, encoder_digest, imagenet_encoder, imagenet_standin,
                                  load_encoder, scratch_encoder,
@@ -115,7 +115,8 @@ def open_bench(
     store = Store(at_root(cfg.store))
     split = load_split(at_root(cfg.split), store.index)
     parts = {p: np.flatnonzero(split==p) for p in ('train','validation','test')}
-    if empty := [p for p,at in parts.items() if not len(at)]: raise ValueError(f'{cfg.split} has no {" and no ".join(empty)} patch')
+    if empty := [p for p,at in parts.items() if not len(at)]:
+        raise ValueError(f'{cfg.split} has no {" and no ".join(empty)} patch')
     for s,file in cfg.encoders.items():
         load_encoder(at_root(file), sensor_named(s))
         warn_if_seen(at_root(file), store.index, parts['test'])
@@ -142,7 +143,7 @@ def check_patches(
     bench:Bench,
     sensors:list, # Names of those that models see
 ):
-    "Refuse sensors that the store cannot serve, and bands from which nothing can be learned; a few patches tell, in doubt all of them."
+    "Refuse sensors that the store cannot serve, and bands that teach nothing; a few patches tell, in doubt all."
     train = bench.parts['train']
     for s in map(sensor_named, sensors):
         try: sound_statistics(bench.store, s, train[::-(-len(train)//256)])
@@ -197,7 +198,8 @@ def arm_features(
     seed:int=0, # Of untrained weights
 )->np.ndarray: # `(len(store),d)`: the sensors' embeddings side by side, as feature fusion has them
     "What a linear head sees, for all patches."
-    if initialisation=='statistics': return np.concatenate([image_statistics(bench.store, sensor_named(s)) for s in bench.cfg.sensors], 1)
+    if initialisation=='statistics':
+        return np.concatenate([image_statistics(bench.store, sensor_named(s)) for s in bench.cfg.sensors], 1)
     encoders = arm_encoders(bench, initialisation, seed).values()
     return np.concatenate([cached_embeddings(e, bench.store, at_root(bench.cfg.cache), default_fabric().device) for e in encoders], 1)
 

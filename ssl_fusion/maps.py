@@ -16,7 +16,7 @@ from torch import nn
 from .geotiffs import Scene, pixel_of
 from .scenes import Tiling, fill_gaps, read_window, scan_scene
 from .share import trained_reading
-from .store import UNIT_OF, Progress
+from .store import Progress
 
 # %% ../nbs/19_maps.ipynb #353c7c7f
 def scene_strips(
@@ -52,10 +52,10 @@ def check_reading(
     "Refuse a scene that is not what the classifier was trained on."
     trained = trained_reading(classifier) if isinstance(classifier, nn.Module) else {}
     for s in sensors:
-        unit,own = tiling.units[s.source].replace('power', 'decibel'),trained.get('units', {}).get(s.source, UNIT_OF[s.scaling])
-        if not unit==own==UNIT_OF[s.scaling]:
+        unit,own = tiling.units[s.source].replace('power', 'decibel'),trained.get('units', {}).get(s.source, s.unit)
+        if not unit==own==s.unit:
             raise ValueError(f'scene {scene.name}: {s.source} is in {unit}s by its tiling, the classifier was trained on {own}s, '
-                             f'sensor {s.name} scales {UNIT_OF[s.scaling]}s')
+                             f'sensor {s.name} scales {s.unit}s')
     pixel = str(pixel_of(scene))
     if trained.get('pixel', pixel)!=pixel:
         raise ValueError(f'scene {scene.name} has pixels of {pixel}, the classifier was trained on {trained["pixel"]}; '

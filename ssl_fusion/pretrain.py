@@ -40,7 +40,8 @@ class Recipe:
         for k,least in dict(epochs=1, batch_size=1, warmup_epochs=0, weight_decay=0).items():
             if not least<=getattr(self, k)<math.inf: raise ValueError(f'{k} is {least} or more, got {getattr(self, k)}')
         for k in 'lr','lambd':
-            if not 0<getattr(self, k)<math.inf: raise ValueError(f'{k} is a finite number above 0, got {getattr(self, k)}')
+            if not 0<getattr(self, k)<math.inf:
+                raise ValueError(f'{k} is a finite number above 0, got {getattr(self, k)}')
 
 TALK = Recipe(epochs=1000, batch_size=1024, lr=1e-3, warmup_epochs=10, projector=(512,512,512))
 
@@ -242,8 +243,10 @@ def check_bands(
     def wrong(m, s):
         if not math.isfinite(m+s): return 'holds numbers that are not finite'
         if s>=CONSTANT: return ''
-        place = 'at or above the upper end of its scaling' if m>1-CONSTANT else 'at or below the lower end of its scaling' if m<CONSTANT else 'constant'
-        return f'is {place}, {float(sensor.unscale(torch.tensor(max(m, CONSTANT)))):.4g} ({sensor.unit}) everywhere with a standard deviation of 0'
+        ends = {'at or above the upper': m>1-CONSTANT, 'at or below the lower': m<CONSTANT}
+        place = next((f'{end} end of its scaling' for end,there in ends.items() if there), 'constant')
+        value = float(sensor.unscale(torch.tensor(max(m, CONSTANT))))
+        return f'is {place}, {value:.4g} ({sensor.unit}) everywhere with a standard deviation of 0'
     found = {b: w for b,m,s in zip(sensor.bands, mean, std) if (w := wrong(float(m), float(s)))}
     if found: raise ValueError(f"sensor {sensor.name}: {'; '.join(f'band {b} {w}' for b,w in found.items())}")
 
@@ -268,8 +271,11 @@ def check_run(
 ):
     "Refuse what Barlow Twins cannot be trained on."
     if not len(positions): raise ValueError('no patch to train on: the training part is empty')
-    if batch_size>len(positions): raise ValueError(f'batch_size {batch_size} exceeds the {len(positions)} patches to train on')
-    if batch_size//ranks<2: raise ValueError(f'batch_size {batch_size} on {ranks} rank(s): Barlow Twins and BatchNorm compare the patches of a batch, a rank needs 2 or more')
+    if batch_size>len(positions):
+        raise ValueError(f'batch_size {batch_size} exceeds the {len(positions)} patches to train on')
+    if batch_size//ranks<2:
+        raise ValueError(f'batch_size {batch_size} on {ranks} rank(s): Barlow Twins and BatchNorm compare the '
+                         f'patches of a batch, a rank needs 2 or more')
     side = store.raw(sensor, positions[:1]).shape[-1]
     if views.size>side: raise ValueError(f'view_size {views.size} exceeds the patches, which are {side}x{side} pixels')
 
@@ -312,11 +318,12 @@ def pretrain_alone(
     about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
     side = store.arrays[sensor.source].shape[-1]
     made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run,
-                reading=store.reading)
+                reading=store.reading, pixel=store.reading.get('pixel', ''))
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
     check_encoders(folder, run)
-    encoder = check_fits(scratch_encoder(sensor, *sound_statistics(store, sensor, positions), backbone, seed, window=views.size), views.size)
+    statistics = sound_statistics(store, sensor, positions)
+    encoder = check_fits(scratch_encoder(sensor, *statistics, backbone, seed, window=views.size), views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     twins,adam = fabric.setup(twins, adam)

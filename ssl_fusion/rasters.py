@@ -149,7 +149,7 @@ def open_rasters(
     check_pixels(scenes)
     tiles['patch_id'] = [f'{s}_{c}_{r}' for s,c,r in zip(tiles.scene, tiles.col, tiles.row)]
     table = None if labels is None else read_labels(labels).loc[lambda t: ~t.patch_id.map(lambda i: locate(i)[0]).isin({f.patch_id for f in faults})]
-    known = add_labels(tiles, scene_split(ground_of(scenes), seed), table)
+    known = add_labels(tiles, scene_split(ground_of(scenes), seed), table, task)
     kept = known[known.nodata<=max_nodata]
     if task=='multiclass' and (several := known[known.labels.map(len)>1]).size: raise ValueError(f"{labels}: task 'multiclass' wants one label a tile, {several.patch_id.iloc[0]} has {several.labels.iloc[0]}")
 
@@ -157,8 +157,9 @@ def open_rasters(
     if table is not None: print(label_line(kept, len(table)))
     if kept.empty: raise ValueError(f'{root}: none of {len(tiles)} tiles of {tiling.size}x{tiling.size} has at most {max_nodata:.0%} of its pixels without data ({tiling})')
     split_name = 'own' if table is not None and 'split' in table else 'scene'
+    index = patch_index(kept).assign(**({} if table is None else dict(labelled=kept.labelled.to_numpy())))
     classes = tuple(sorted({l for ls in known.labels for l in ls}))
-    return Archive(name, root, classes, task, stored, tiling.size, patch_index(kept), split_name,
+    return Archive(name, root, classes, task, stored, tiling.size, index, split_name,
                    partial(read_tile, scenes, tiling), faults=faults, reading=reading_of(scenes, tiling))
 
 # %% ../nbs/02d_rasters.ipynb #f2d654aa

@@ -16,7 +16,8 @@ from functools import cache
 from typing import NamedTuple
 from .config import Robustness, at_root
 from .downstream import Chosen, Probe, cached_embeddings, choose_probe, embed, image_statistics, prior_scores
-from .experiments import Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell, show_cell
+from .experiments import (Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell,
+                                    show_cell)
 from .pretrain import default_fabric
 from .sensors import sensor_named
 from .simulate import add_clouds
@@ -283,7 +284,9 @@ def open_robustness(
     for s,name in cfg.sensors.items():
         if (own := sensor_named(name)).source!=s: raise ValueError(f'sensors: {s} has {name}, which sees {own.source}')
     unit = sensor_named(cfg.sensors['S2']).unit
-    if any(cfg.coverages) and unit!='digital number': raise ValueError(f'coverages: clouds are simulated in digital numbers, sensor {cfg.sensors["S2"]} sees S2 in {unit!r}: only [0] goes')
+    if any(cfg.coverages) and unit!='digital number':
+        raise ValueError(f'coverages: clouds are simulated in digital numbers, sensor {cfg.sensors["S2"]} sees S2 '
+                         f'in {unit!r}: only [0] goes')
     check_patches(bench, cfg.sensors.values())
     if cfg.initialisation=='ssl' and (absent := set(cfg.sensors.values())-set(cfg.encoders)): raise ValueError(f'encoders: no pre-trained encoder for sensor(s) {sorted(absent)}')
     return bench

@@ -78,9 +78,11 @@ class Sensor:
     label:str # For axes and titles
 
     def __post_init__(self):
-        if isinstance(self.bands, str) or not self.bands: raise ValueError(f'sensor {self.name}: bands are names in a tuple, such as (\'VH\',), got {self.bands!r}')
+        if isinstance(self.bands, str) or not self.bands:
+            raise ValueError(f'sensor {self.name}: bands are names in a tuple, such as (\'VH\',), got {self.bands!r}')
         object.__setattr__(self, 'bands', tuple(self.bands))
-        if odd := set(self.scaling.split('+'))-set(SCALINGS): raise ValueError(f'sensor {self.name}: unknown scaling {sorted(odd)}, known are {list(SCALINGS)}')
+        if odd := set(self.scaling.split('+'))-set(SCALINGS):
+            raise ValueError(f'sensor {self.name}: unknown scaling {sorted(odd)}, known are {list(SCALINGS)}')
 
     @property
     def channels(self)->int: return len(self.bands)
@@ -104,7 +106,8 @@ class Sensor:
         x = torch.as_tensor(x)
         if x.shape[-3]!=self.channels: raise ValueError(f'sensor {self.name} has {self.channels} bands {self.bands}, got shape {tuple(x.shape)}')
         whole = not x.is_floating_point() and not (self.unit=='byte' and x.dtype==torch.uint8)
-        if whole and self.unit in EXPECTED: raise ValueError(f'sensor {self.name} expects {EXPECTED[self.unit]}, got {x.dtype}')
+        if whole and self.unit in EXPECTED:
+            raise ValueError(f'sensor {self.name} expects {EXPECTED[self.unit]}, got {x.dtype}')
         return SCALINGS[self.scaling](x.float()).clamp(0, 1)
 
     def unscale(self,
@@ -121,7 +124,8 @@ SENSORS = {s.name: s for s in (
     Sensor('S2',      'S2',  ('B04','B03','B02'), 'reflectance', 'Sentinel-2 (RGB)'),
     Sensor('S2-RGBN', 'S2',  ('B04','B03','B02','B08'), 'reflectance', 'Sentinel-2 (RGB, NIR)'),
     Sensor('S2-all',  'S2',  S2_BANDS, 'reflectance', 'Sentinel-2 (12 bands)'),
-    *(Sensor(f'S2-{r}m', 'S2', tuple(b for b in S2_BANDS if RESOLUTION[b]==r), 'reflectance', f'Sentinel-2 ({r} m bands)') for r in (10,20,60)),
+    *(Sensor(f'S2-{r}m', 'S2', [b for b in S2_BANDS if RESOLUTION[b]==r], 'reflectance', f'Sentinel-2 ({r} m bands)')
+      for r in (10,20,60)),
     Sensor('S2byte',  'S2',  ('B04','B03','B02'), 'byte', 'Sentinel-2 (RGB; 8 bit)'),
     Sensor('RGB',     'RGB', ('R','G','B'), 'byte', 'Sentinel-2 (RGB, 8 bit)'))}
 
@@ -133,10 +137,12 @@ def select_bands(
     "A sensor of other bands."
     name = '-'.join([sensor.name, *bands])
     own,known = list(bands),list(dict.fromkeys([*BANDS_OF.get(sensor.source, ()), *sensor.bands]))
-    if odd := [b for b in own if b not in known]: raise ValueError(f'sensor {name!r}: {sensor.source} has no band(s) {odd}, it has {known}')
+    if odd := [b for b in own if b not in known]:
+        raise ValueError(f'sensor {name!r}: {sensor.source} has no band(s) {odd}, it has {known}')
     if len(set(own))<len(own): raise ValueError(f'sensor {name!r} has a band twice')
     where,_,tail = sensor.label.partition(';')
-    return replace(sensor, name=name, bands=tuple(own), label=f"{where.split(' (')[0]} ({', '.join(own)}{';'+tail if tail else ')'}")
+    label = f"{where.split(' (')[0]} ({', '.join(own)}{';'+tail if tail else ')'}"
+    return replace(sensor, name=name, bands=tuple(own), label=label)
 
 def sensor_named(
     name:str, # Key in `SENSORS`, or one with bands behind it, such as 'S1dB-VH'
@@ -144,7 +150,9 @@ def sensor_named(
     "The sensor that a name stands for."
     if name in SENSORS: return SENSORS[name]
     base = max((s for s in SENSORS if name.startswith(f'{s}-')), key=len, default=None)
-    if base is None: raise ValueError(f'unknown sensor {name!r}: known are {", ".join(SENSORS)}, and each with bands behind it, such as S1dB-VH or S2-B08-B04-B03')
+    if base is None:
+        raise ValueError(f'unknown sensor {name!r}: known are {", ".join(SENSORS)}, and each with bands behind it, '
+                         f'such as S1dB-VH or S2-B08-B04-B03')
     return select_bands(SENSORS[base], name.removeprefix(f'{base}-').split('-'))
 
 # %% ../nbs/00_sensors.ipynb #a4aa97ea
@@ -155,7 +163,9 @@ def sensor_for(
 )->Sensor:
     "A sensor of these bands of an array in this unit."
     base = next((s for s in SENSORS.values() if (s.source,s.unit)==(source,unit)), None)
-    if base is None: raise ValueError(f'no sensor of {source} is in {unit!r}, there are {sorted({(s.source,s.unit) for s in SENSORS.values()})}')
+    if base is None:
+        raise ValueError(f'no sensor of {source} is in {unit!r}, there are '
+                         f'{sorted({(s.source,s.unit) for s in SENSORS.values()})}')
     return select_bands(base, bands)
 
 # %% ../nbs/00_sensors.ipynb #10b73ceb
@@ -192,7 +202,8 @@ def composite(
 )->np.ndarray: # `(h,w,3)` in `[0,1]`
     "A scaled patch as a picture, whatever its bands."
     band = dict(zip(sensor.bands, torch.as_tensor(x).float().cpu(), strict=True))
-    if sensor.unit=='decibel': return radar_picture({b: sensor.unscale(v.clamp_min(1e-5)) for b,v in band.items()}).clamp(0, 1).numpy()
+    if sensor.unit=='decibel':
+        return radar_picture({b: sensor.unscale(v.clamp_min(1e-5)) for b,v in band.items()}).clamp(0, 1).numpy()
     true = COLOURS.get(sensor.source, sensor.bands)
     img = colours([band[b] for b in (true if set(true)<=set(band) else sensor.bands)])
     return (img.sqrt() if sensor.scaling=='reflectance' else img).clamp(0, 1).numpy()

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from .config import FusionVariants, at_root
 from .downstream import Chosen, choose_probe, predict
 from .encoders import RESNET18, WeightsUnavailable
-from .experiments import Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell, save_not_run, show_cell, tuned
+from .experiments import (Bench, arm_config, cell_done, check_patches, encoder_of, open_bench, save_cell,
+                                    save_not_run, show_cell, tuned)
 from .fusion import Late, build_variant, load_variants
 from .pretrain import default_fabric
 from .robustness import clear_test, matched, unmet_cloudy
