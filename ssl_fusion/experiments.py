@@ -26,7 +26,7 @@ from .pretrain import default_fabric
 from .records import Record, aligned_scores, environment, load_record, save_predictions, save_record
 from .sensors import S2_BANDS, SENSORS, Sensor
 from .simulate import S2_SIMULATED, simulate
-from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
+from .splits import assign_split, label_fractions, leakage_table, load_fractions, load_split, save_fractions, save_split
 from .store import Store, band_statistics
 
 # %% ../nbs/16_experiments.ipynb #8d9d49cd
@@ -57,16 +57,16 @@ def obtain_archive(
 # %% ../nbs/16_experiments.ipynb #df7e797b
 def split_label(
     store:Store,
-    kind:str, # 'random' or 'published'
+    kind:str, # 'random', 'published' or 'blocks'
 )->str: # What records and figures call it
     "The name of a split."
-    return 'random 60/20/20' if kind=='random' else store.split_name
+    return store.split_name if kind=='published' else f'{kind} 60/20/20'
 
 # %% ../nbs/16_experiments.ipynb #a646d20d
 def prepare_split(
     cfg:PrepareData, # `flagged`, `fractions`, `seeds`, `out`
     store:Store,
-    kind:str, # 'random' or 'published'
+    kind:str, # 'random', 'published' or 'blocks'
 )->dict: # One row of a table: what the split is and how much it leaks
     "Assign the patches of a store to train, validation and test, draw the label fractions, save both."
     split = assign_split(store.index, kind, flagged=cfg.flagged)
@@ -76,9 +76,8 @@ def prepare_split(
     train = np.flatnonzero(split=='train')
     for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed))
     sizes = split.value_counts()
-    known = (store.index.row>=0).all() and sizes.get('test', 0)
     return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in ('train','validation','test','excluded')},
-                test_patches_beside_train=leakage(store.index, split) if known else np.nan)
+                test_patches_beside_train=leakage_table({kind: (store.index, split)}).leakage[kind])
 
 # %% ../nbs/16_experiments.ipynb #16cec063
 def views_of(

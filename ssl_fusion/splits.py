@@ -135,7 +135,7 @@ def block_of(
 )->np.ndarray: # Number of the block of each patch, `(n,)`
     "Patches grouped into squares of ground; where it is not known, of the grid of their scene."
     ground,scene = footprints_of(index),pd.factorize(index.scene)[0].astype(float)
-    known,at = ground!='',index[['col','row']].to_numpy(float)
+    known,at = ground!='',index[['col','row']].to_numpy(float, copy=True)
     if known.any():
         scene[known] = -1-pieces_of(ground[known])
         at[known] = layout(ground[known], scene[known])/patch_width(ground[known])
