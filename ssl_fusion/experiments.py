@@ -105,6 +105,17 @@ class Bench:
     def stop(self)->np.ndarray: # Positions of the validation patches that decide when to stop
         return np.random.default_rng(0).permutation(self.parts['validation'])[:self.cfg.stop_patches]
 
+# %% ../nbs/16_experiments.ipynb #c257d283
+def check_drawn(
+    path, # File of the fractions, for the message
+    drawn:dict, # Fraction -> positions
+    train, # Positions of the training part
+):
+    "Refuse labels of patches that are not in the training part."
+    for fraction,at in drawn.items():
+        if beyond := (~np.isin(at, train)).sum():
+            raise ValueError(f'{path}: {beyond} of the {len(at)} patches of {fraction:g} % are not in the training part: drawn for another split?')
+
 # %% ../nbs/16_experiments.ipynb #8761d658
 def open_bench(
     cfg:Labelled,
@@ -118,6 +129,7 @@ def open_bench(
         warn_if_seen(at_root(file), store.index, parts['test'])
     labels = {s: load_fractions(at_root(cfg.labels)/f'seed{s}.parquet', store.index) for s in {*cfg.seeds,*getattr(cfg, 'tuned_seeds', ())}}
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
+    for s,drawn in labels.items(): check_drawn(at_root(cfg.labels)/f'seed{s}.parquet', drawn, parts['train'])
     return Bench(cfg, store, parts, labels, {})
 
 def set_up(
