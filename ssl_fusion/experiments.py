@@ -311,6 +311,7 @@ def cell_name(
     "What a cell's record and predictions are called."
     return record_of(bench, status='not run', reason='under way', **cell).name
 
+# %% ../nbs/16_experiments.ipynb #76ff89d4
 def cell_done(
     bench:Bench,
     config:dict, # From `arm_config`
