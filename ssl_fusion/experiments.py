@@ -26,7 +26,7 @@ from .pretrain import default_fabric
 from .records import Record, aligned_scores, environment, load_record, save_predictions, save_record
 from .sensors import S2_BANDS, SENSORS, Sensor
 from .simulate import S2_SIMULATED, simulate
-from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
+from .splits import PARTS, assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
 from .store import Store, band_statistics
 
 # %% ../nbs/16_experiments.ipynb #8d9d49cd
@@ -74,10 +74,10 @@ def prepare_split(
     (out/'labels'/kind).mkdir(parents=True, exist_ok=True)
     save_split(out/f'{kind}.parquet', store.index, split)
     train = np.flatnonzero(split=='train')
-    for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed))
+    for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed, store.task))
     sizes = split.value_counts()
     known = (store.index.row>=0).all() and sizes.get('test', 0)
-    return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in ('train','validation','test','excluded')},
+    return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in PARTS},
                 test_patches_beside_train=leakage(store.index, split) if known else np.nan)
 
 # %% ../nbs/16_experiments.ipynb #16cec063
