@@ -6,12 +6,13 @@
 __all__ = ['PLACE', 'DATE', 'MONTHS', 'SEASONS', 'UNKNOWN', 'DTYPE', 'V2_TABLES', 'V2_HOME', 'V1_FOLDERS', 'LISTS', 'TILE',
            'LISTED', 'EUROSAT', 'UNFINISHED', 'locate', 'is_date', 'season', 'patch_index', 'Archive', 'sound',
            'band_file', 'write_bands', 'quick_reading', 'Pixels', 'read_described', 'read_tif', 'band_order', 'trouble',
-           'read_band', 'read_bands', 'width_of', 'geotiff_archive', 'read_table', 'v2_index', 'v2_folder', 'v2_listed',
-           'v2_present', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders', 'package_folder',
-           'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners', 'add_lists',
-           'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files', 'eurosat_path',
-           'spatial_split', 'open_zip', 'content_of', 'image_array', 'read_image', 'open_eurosat', 'located',
-           'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence', 'class_counts', 'label_counts']
+           'read_band', 'read_bands', 'width_of', 'geotiff_archive', 'read_table', 'v2_tables', 'v2_index', 'v2_folder',
+           'v2_listed', 'v2_present', 'open_bigearthnet_v2', 'v1_root', 'v1_folder', 'v1_metadata', 'v1_folders',
+           'package_folder', 'read_list', 'v1_lists', 'put_lists', 'tiled', 'Saying', 'v1_sayings', 'radar_partners',
+           'add_lists', 'v1_index', 'open_bigearthnet_v1', 'example_pairs', 'Edition', 'names_in', 'eurosat_files',
+           'eurosat_path', 'spatial_split', 'open_zip', 'content_of', 'image_array', 'read_image', 'open_eurosat',
+           'located', 'archives_at', 'open_archive', 'data_folder', 'read_facts', 'cooccurrence', 'class_counts',
+           'label_counts']
 
 # %% ../nbs/02_archives.ipynb #86af07f0
 import io, json, os, re, shutil, tarfile, zlib
@@ -181,14 +182,14 @@ def read_tif(
     "All bands of a GeoTIFF."
     return read_described(file)[0]
 
-# %% ../nbs/02_archives.ipynb #9d214ef9
+# %% ../nbs/02_archives.ipynb #a0bf2ee3
 def described_band(
     said:str|None, # Description of a band
 )->str: # Such as 'B08'; '' without one
     "The band that a description names."
     return re.sub(r'^B(\d)$', r'B0\1', (said or '').strip().upper())
 
-# %% ../nbs/02_archives.ipynb #931aea32
+# %% ../nbs/02_archives.ipynb #4d6a3c0a
 def band_order(
     file, # Named in the error
     descriptions:tuple, # Of its bands, `None` where there is none
@@ -272,7 +273,7 @@ def geotiff_archive(
 V2_TABLES = 'metadata.parquet','metadata_for_patches_with_snow_cloud_or_shadow.parquet'
 V2_HOME = 'https://zenodo.org/records/10891137' # Where the tables and the patches come from
 
-# %% ../nbs/02_archives.ipynb #fbae6df1
+# %% ../nbs/02_archives.ipynb #b5fb8d84
 def read_table(
     file:Path, # Parquet
 )->pd.DataFrame:
@@ -285,16 +286,22 @@ def read_table(
         raise BadInput(file, trouble(file) or f'cannot be read as a parquet table: {str(e).splitlines()[0][:200] if str(e) else e!r}') from e
 
 # %% ../nbs/02_archives.ipynb #432f56fc
-def v2_index(
+def v2_tables(
     root:Path, # Folder with the published tables; the second one may be missing
-)->pd.DataFrame: # See `patch_index`
-    "The index of BigEarthNet v2 out of its tables."
+)->pd.DataFrame: # A row a patch, as published
+    "The tables of BigEarthNet v2."
     main,flagged = (Path(root)/t for t in V2_TABLES)
     if not main.exists(): raise BadInput(main, f'BigEarthNet v2 needs this table of its patches, which is missing: it is a file of its own in {V2_HOME}')
     tables = {t: read_table(t) for t in (main,flagged) if t==main or t.exists()}
     for t,x in tables.items():
         if lacks := {'patch_id','labels','split','s1_name'}-set(x): raise BadInput(t, f'lacks column(s) {sorted(lacks)}, it has {list(x)}')
-    return patch_index(pd.concat(tables.values()))
+    return pd.concat(tables.values(), ignore_index=True)
+
+def v2_index(
+    root:Path, # Folder with the published tables
+)->pd.DataFrame: # See `patch_index`
+    "The index of all patches of BigEarthNet v2, there or not."
+    return patch_index(v2_tables(root))
 
 # %% ../nbs/02_archives.ipynb #dbba98ef
 def v2_folder(
@@ -305,7 +312,7 @@ def v2_folder(
     patch,parts = (row.patch_id,2) if source=='S2' else (row.s1_name,3)
     return root/f'BigEarthNet-{source}'/patch.rsplit('_', parts)[0]/patch
 
-# %% ../nbs/02_archives.ipynb #f762edbd
+# %% ../nbs/02_archives.ipynb #0c3a327d
 def v2_listed(
     root:Path,
     source:str, # 'S1' or 'S2'
@@ -318,21 +325,25 @@ def v2_listed(
         with os.scandir(scene.path) as patches: found |= {p.name for p in patches if p.name.startswith(f'{scene.name}_')}
     return found
 
-# %% ../nbs/02_archives.ipynb #f91d36b9
+# %% ../nbs/02_archives.ipynb #ec3bc41c
 def v2_present(
     root:Path,
-    index:pd.DataFrame, # All patches of the tables
+    table:pd.DataFrame, # All patches, see `v2_tables`
 )->pd.DataFrame: # Those that are there
     "The patches that are there with every sensor that is there."
-    names = dict(S1=index.s1_name, S2=index.patch_id)
+    names = dict(S1=table.s1_name.fillna('').astype(str), S2=table.patch_id.fillna('').astype(str))
     listed = {s: found for s in names if (found := v2_listed(root, s))}
-    has = pd.DataFrame({s: names[s].isin(found) for s,found in listed.items()}, index.index)
-    lacks = pd.DataFrame({s: (names[s]!='')&~has[s] for s in listed}, index.index)
-    kept = index[(has.any(axis=1)&~lacks.any(axis=1))|(index.patch_id=='')].reset_index(drop=True) # `sound` tells of rows without an id
-    if not has.any(axis=None): raise FileNotFoundError(f'{root}: none of the {len(index):,} patches of {V2_TABLES[0]} is there, '
-                                f'expected folders such as {v2_folder(root, index.iloc[0], "S2") if len(index) else "BigEarthNet-S2"}')
-    if n := len(index)-len(kept): print(f'bigearthnet-v2: {len(kept):,} of {len(index):,} patches of the tables are there with '
-                                        f'{" and ".join(listed)}; {n:,} are not'+(f' ({int((has.any(axis=1)&lacks.any(axis=1)).sum()):,} with one of them)' if len(listed)>1 else ''))
+    has = pd.DataFrame({s: names[s].isin(found) for s,found in listed.items()}, table.index)
+    lacks = pd.DataFrame({s: (names[s]!='')&~has[s] for s in listed}, table.index).any(axis=1)
+    some,nameless = has.any(axis=1),names['S2']=='' # `sound` tells of rows without an id
+    kept = table[some&~lacks|nameless]
+    if not some.any():
+        first = next(filter(None, names['S2']), '<scene>_<column>_<row>')
+        raise FileNotFoundError(f'{root}: none of the {len(table):,} patches of {V2_TABLES[0]} is there, '
+                                f'expected folders such as {root}/BigEarthNet-S2/{first.rsplit("_", 2)[0]}/{first}')
+    if left := len(table)-len(kept):
+        halves = f' ({(some&lacks).sum():,} have one of the two)' if len(listed)>1 else ''
+        print(f'bigearthnet-v2: {len(kept):,} of {len(table):,} patches of the tables are there with {" and ".join(listed)}; {left:,} are not{halves}')
     return kept
 
 # %% ../nbs/02_archives.ipynb #303fd5ed
@@ -342,7 +353,7 @@ def open_bigearthnet_v2(
     "BigEarthNet v2 (reBEN), or an archive simulated in its format."
     root = Path(root)
     simulated = (root/'simulated.json').exists()
-    index = v2_present(root, v2_index(root))
+    index = patch_index(v2_present(root, v2_tables(root)))
     if not (root/V2_TABLES[1]).exists(): print(f'{V2_TABLES[1]} is not there: no cloudy, shadowed or snowy patches; it is a file of {V2_HOME}')
     return geotiff_archive('bigearthnet-v2', root, index, partial(v2_folder, root),
                            split_name='scene' if simulated else 'v2 official', simulated=simulated)
@@ -646,7 +657,7 @@ def geotiff_of(
     if edition.suffix!='tif': raise ValueError(f'{archive.name}: its images do not say where they are, those of eurosat-ms do')
     return lambda row: io.BytesIO(content_of(path, f'{folder}{row.labels[0]}/{row.patch_id}.tif'))
 
-# %% ../nbs/02_archives.ipynb #a7fbe46e
+# %% ../nbs/02_archives.ipynb #b2a5348c
 def located(
     archive:Archive, # Of BigEarthNet, or of EuroSAT in all bands
 )->Archive: # With the `footprint` of every patch; '' where a file cannot be read or does not say

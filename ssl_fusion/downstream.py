@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['AGAIN', 'PENALTIES', 'PENALTY_LIMITS', 'TASK_METRIC', 'evaluating', 'embed', 'cached_embeddings', 'is_current',
-           'task_loss', 'Probe', 'probe_path', 'fit_probes', 'fit_probe', 'Chosen', 'AbsentClass', 'check_rows',
-           'check_labels', 'choose_probe', 'prior_scores', 'image_statistics', 'FineTuning', 'steps_for', 'endless',
-           'predict', 'start_from', 'check_tuning', 'fine_tune']
+           'one_class_each', 'task_loss', 'Probe', 'probe_path', 'fit_probes', 'fit_probe', 'Chosen', 'AbsentClass',
+           'check_rows', 'check_labels', 'choose_probe', 'prior_scores', 'image_statistics', 'FineTuning', 'steps_for',
+           'endless', 'predict', 'start_from', 'check_tuning', 'fine_tune']
 
 # %% ../nbs/12_downstream.ipynb #d1cc73d8
 import copy, math, numpy as np, torch, warnings
@@ -82,12 +82,23 @@ def is_current(
     now = embed(encoder, store, few, device=device)
     return np.allclose(z[few], now, rtol=.01, atol=.01*np.abs(now).max()) # Cards and processors round differently
 
+# %% ../nbs/12_downstream.ipynb #a2fe96c3
+def one_class_each(
+    y, # Labels, `(n,k)` of 0 and 1
+    task:str, # 'multilabel' or 'multiclass'
+): # The labels
+    "Refuse patches without exactly one class where each has one: the largest of no classes would be the first."
+    if task!='multiclass': return y
+    if wrong := int(((torch.as_tensor(y)>0).sum(1)!=1).sum()):
+        raise ValueError(f'labels: {wrong:,} of {len(y):,} patches have not exactly one class, as a multiclass task asks; unlabelled ones are for pre-training')
+    return y
+
 # %% ../nbs/12_downstream.ipynb #8bc57995
 def task_loss(
     task:str, # 'multilabel' or 'multiclass'
 )->Callable: # (logits `(n,k)`, labels `(n,k)` of 0 and 1) -> mean over patches
     "Cross-entropy for one class a patch, binary cross-entropy summed over the classes for several."
-    if task=='multiclass': return lambda logits,y: F.cross_entropy(logits, y.argmax(1))
+    if task=='multiclass': return lambda logits,y: F.cross_entropy(logits, one_class_each(y, task).argmax(1))
     if task=='multilabel': return lambda logits,y: F.binary_cross_entropy_with_logits(logits, y.float(), reduction='none').sum(1).mean()
     raise ValueError(f"task must be 'multilabel' or 'multiclass', got {task!r}")
 
@@ -124,7 +135,7 @@ def probe_path(
     steps:int=100, # L-BFGS iterations at most, for each
 )->Callable: # Penalty on the weights of standardised embeddings -> `Probe` for embeddings as they are
     "Logistic regression for one penalty after another; each fit starts from the one before."
-    z,y,loss = torch.as_tensor(z, dtype=torch.float32),torch.as_tensor(y),task_loss(task)
+    z,y,loss = torch.as_tensor(z, dtype=torch.float32),torch.as_tensor(one_class_each(y, task)),task_loss(task)
     std,mean = torch.std_mean(z, 0, correction=0)
     std = std.clamp_min(1e-6)
     variance,axes = principal_axes(u := (z-mean)/std)

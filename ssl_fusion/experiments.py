@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'find_archive', 'obtain_archive', 'split_label', 'prepare_split', 'views_of', 'Bench', 'open_bench',
-           'check_drawn', 'check_patches', 'set_up', 'training_statistics', 'encoder_of', 'arm_encoders',
-           'arm_features', 'run_probe', 'training_views', 'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of',
-           'save_not_run', 'cell_name', 'cell_done', 'cell_config', 'save_cell', 'run_cell', 'run_grid', 'show_cell']
+           'check_patches', 'set_up', 'training_statistics', 'encoder_of', 'arm_encoders', 'arm_features', 'run_probe',
+           'training_views', 'tuned', 'run_tuning', 'run_arm', 'arm_config', 'record_of', 'save_not_run', 'cell_name',
+           'cell_done', 'cell_config', 'save_cell', 'run_cell', 'run_grid', 'show_cell']
 
 # %% ../nbs/16_experiments.ipynb #88280d3c
 import hashlib, json, numpy as np, os, torch
@@ -28,7 +28,8 @@ from .pretrain import default_fabric, sound_statistics
 from .records import Record, aligned_scores, environment, load_record, save_predictions, save_record
 from .sensors import S2_BANDS, Sensor, sensor_named
 from .simulate import S2_SIMULATED, simulate
-from .splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
+from .splits import (PARTS, assign_split, label_fractions, leakage_table, load_fractions, load_split,
+                               save_fractions, save_split)
 from .store import Store
 
 # %% ../nbs/16_experiments.ipynb #8d9d49cd
@@ -59,16 +60,16 @@ def obtain_archive(
 # %% ../nbs/16_experiments.ipynb #df7e797b
 def split_label(
     store:Store,
-    kind:str, # 'random' or 'published'
+    kind:str, # 'random', 'published' or 'blocks'
 )->str: # What records and figures call it
     "The name of a split."
-    return 'random 60/20/20' if kind=='random' else store.split_name
+    return store.split_name if kind=='published' else f'{kind} 60/20/20'
 
 # %% ../nbs/16_experiments.ipynb #a646d20d
 def prepare_split(
     cfg:PrepareData, # `flagged`, `fractions`, `seeds`, `out`
     store:Store,
-    kind:str, # 'random' or 'published'
+    kind:str, # 'random', 'published' or 'blocks'
 )->dict: # One row of a table: what the split is and how much it leaks
     "Assign the patches of a store to train, validation and test, draw the label fractions, save both."
     split = assign_split(store.index, kind, flagged=cfg.flagged)
@@ -76,11 +77,10 @@ def prepare_split(
     (out/'labels'/kind).mkdir(parents=True, exist_ok=True)
     save_split(out/f'{kind}.parquet', store.index, split)
     train = np.flatnonzero(split=='train')
-    for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed))
+    for seed in cfg.seeds: save_fractions(out/'labels'/kind/f'seed{seed}.parquet', store.index, label_fractions(store.labels, train, cfg.fractions, seed, store.task))
     sizes = split.value_counts()
-    known = (store.index.row>=0).all() and sizes.get('test', 0)
-    return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in ('train','validation','test','excluded')},
-                test_patches_beside_train=leakage(store.index, split) if known else np.nan)
+    return dict(split=split_label(store, kind), **{p: int(sizes.get(p, 0)) for p in PARTS},
+                test_patches_beside_train=leakage_table({kind: (store.index, split)}).leakage[kind])
 
 # %% ../nbs/16_experiments.ipynb #16cec063
 def views_of(
@@ -107,6 +107,17 @@ class Bench:
     def stop(self)->np.ndarray: # Positions of the validation patches that decide when to stop
         return np.random.default_rng(0).permutation(self.parts['validation'])[:self.cfg.stop_patches]
 
+# %% ../nbs/16_experiments.ipynb #c257d283
+def check_drawn(
+    path, # File of the fractions, for the message
+    drawn:dict, # Fraction -> positions
+    train, # Positions of the training part
+):
+    "Refuse labels of patches that are not in the training part."
+    for fraction,at in drawn.items():
+        if beyond := (~np.isin(at, train)).sum():
+            raise ValueError(f'{path}: {beyond} of the {len(at)} patches of {fraction:g} % are not in the training part: drawn for another split?')
+
 # %% ../nbs/16_experiments.ipynb #8761d658
 def open_bench(
     cfg:Labelled,
@@ -121,23 +132,12 @@ def open_bench(
         load_encoder(at_root(file), sensor_named(s))
         warn_if_seen(at_root(file), store.index, parts['test'])
     labels = {s: load_fractions(at_root(cfg.labels)/f'seed{s}.parquet', store.index) for s in {*cfg.seeds,*getattr(cfg, 'tuned_seeds', ())}}
-    check_drawn(labels, parts['train'], at_root(cfg.labels))
     if absent := [f for f in cfg.fractions if any(f not in drawn for drawn in labels.values())]: raise ValueError(f'fractions: {absent} % were not drawn by the preparation')
+    for s,drawn in labels.items(): check_drawn(at_root(cfg.labels)/f'seed{s}.parquet', drawn, parts['train'])
     y,v = store.labels,store.labels[parts['validation']]
     for drawn in labels.values():
         for f in cfg.fractions: check_labels(y[drawn[f]], v, store.task, store.classes)
     return Bench(cfg, store, parts, labels, {})
-
-def check_drawn(
-    labels:dict, # Seed -> fraction -> positions
-    train:np.ndarray, # Positions of the training part
-    folder:Path, # Of the labels, for the error
-):
-    "Refuse label fractions that were drawn from another split."
-    for seed,drawn in labels.items():
-        odd = np.setdiff1d(drawn[max(drawn)], train)
-        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} labelled patches are not in the training part of the split'
-        if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
 def check_patches(
     bench:Bench,

@@ -582,6 +582,7 @@ class Store:
         for f in ('labels.npy','index.parquet'): check_digest(self.path/f, about['sha256'][f])
         self.labels,self.index = np.load(self.path/'labels.npy'),pd.read_parquet(self.path/'index.parquet')
         self.index['labels'] = self.index.labels.map(list)
+        if self.task=='multiclass': self.index['labelled'] = self.labels.any(1) # No class is no label
         self.quarantine = pd.read_csv(self.path/'quarantine.csv', dtype=str, keep_default_na=False) if about.get('quarantined') else fault_table([])
 
     def __len__(self)->int: return len(self.index)
