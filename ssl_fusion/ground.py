@@ -48,7 +48,7 @@ def footprints(
     points:int=1, # Of each side: more for windows of many kilometres
 )->np.ndarray: # `(n,)` text, see above; '' where the place is not known
     "The footprints of windows of an image."
-    at = to_degrees(crs, rings(transform, windows, points))
+    at = to_degrees('' if transform.is_identity else crs, rings(transform, windows, points)) # The identity stands for none
     known = np.isfinite(at).all((1,2))
     found = np.full(len(at), '', object)
     found[known] = shapely.to_wkb(shapely.polygons(at[known]), hex=True)
