@@ -15,7 +15,7 @@
 # missing, but never count as done by themselves. `make clean` removes runs/, and with it every mark.
 import json
 from pathlib import Path
-from ssl_fusion.config import arm_name, code_digest, load_profile, prefixed
+from ssl_fusion.paper.config import arm_name, code_digest, load_profile, prefixed
 
 NAME = config.get("profile", "quick")
 P = load_profile(NAME, **config.get("set", {}))

@@ -107,10 +107,10 @@ def test_reference_has_every_public_name(site, pages, module):
     assert {f'ssl_fusion.{module}.{name}' for name in public} <= page.ids
 
 def test_names_in_prose_lead_to_the_reference(pages, site):
-    assert '../reference/losses.html#ssl_fusion.losses.barlow_terms' in pages[site/'nbs/08_losses.html'].links
+    assert '../reference/losses.html#ssl_fusion.learn.losses.barlow_terms' in pages[site/'nbs/08_losses.html'].links
 
 def test_source_links_name_the_lines(pages, site):
-    lines = (ROOT/'ssl_fusion/losses.py').read_text().splitlines()
+    lines = (ROOT/'ssl_fusion/learn/losses.py').read_text().splitlines()
     first = [int(m[1]) for x in pages[site/'reference/losses.html'].links if (m := re.search(r'/blob/main/ssl_fusion/losses\.py#L(\d+)-L\d+$', x))]
     assert lines[first[0]-1].startswith('def cross_correlation(') and lines[first[1]-1].startswith('class BarlowTerms(')
 
@@ -238,7 +238,7 @@ def test_nbdev_docs_goes_as_far_as_quarto(tmp_path):
                          env=os.environ | dict(PATH=f'{quarto.parent}{os.pathsep}{os.environ["PATH"]}'))
     assert run.returncode==0 and (tmp_path/'_docs').is_dir(), run.stderr
     assert not [p for p in NOTEBOOKS if p.parts[0]=='nbs' and not (tmp_path/'_proc'/p.relative_to('nbs')).exists()]
-    shown = [c for c in json.loads((tmp_path/'_proc/08_losses.ipynb').read_text())['cells'] if 'show_doc(cross_correlation)' in ''.join(c['source'])]
+    shown = [c for c in json.loads((tmp_path/'_proc/learn/02_losses.ipynb').read_text())['cells'] if 'show_doc(cross_correlation)' in ''.join(c['source'])]
     assert 'Embeddings of view A' in str(shown[0]['outputs'])
 
 # ---- in a browser ----------------------------------------------------------------------------------------------------

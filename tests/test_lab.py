@@ -68,7 +68,7 @@ def test_opens_on_the_index(tab, lab):
     tab.locator('.jp-RenderedMarkdown h1', has_text='ssl_fusion').wait_for()
     assert '/lab/tree/nbs/index.ipynb' in tab.url and not tab.missing_images() and not tab.asked
 
-OFTEN = 'nbs/index.ipynb','nbs/08_losses.ipynb','nbs/tutorials/01_real_pairs.ipynb' # the index, a room with figures, a tutorial
+OFTEN = 'nbs/index.ipynb','nbs/learn/02_losses.ipynb','nbs/tutorials/01_real_pairs.ipynb' # the index, a room with figures, a tutorial
 HARMLESS = re.compile('Could not restore the debugger state') # Lab asks the kernel for breakpoints while it restarts
 
 @pytest.mark.parametrize('path', NOTEBOOKS)

@@ -1,7 +1,7 @@
 """Run library notebooks and tutorials exactly as `nbdev_test` does, and keep what their cells show.
 
     python tools/run_notebooks.py                        all of nbs/ and nbs/tutorials/, in reading order, saved in place
-    python tools/run_notebooks.py nbs/08_losses.ipynb    only this one
+    python tools/run_notebooks.py nbs/learn/02_losses.ipynb    only this one
     python tools/run_notebooks.py --out FOLDER ...       saved into FOLDER, the originals stay as they are
 
 Cells that nbdev_test skips (`#| eval: false` and the flags of settings.ini) keep the outputs they have. Outputs must be
