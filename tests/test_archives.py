@@ -3,8 +3,8 @@ import os, shutil, signal, subprocess, sys, time
 from contextlib import contextmanager
 from pathlib import Path
 import pytest
-from ssl_fusion.archives import example_pairs, open_archive, open_bigearthnet_v1, v1_folder
-from ssl_fusion.store import Store, write_store
+from ssl_fusion.data.archives import example_pairs, open_archive, open_bigearthnet_v1, v1_folder
+from ssl_fusion.data.store import Store, write_store
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = dict(S1=('VV','VH'), S2=('B04','B03','B02'))
@@ -48,11 +48,11 @@ def test_a_folder_that_links_to_itself_is_named(folder):
     loop.symlink_to(loop)
     with pytest.raises(ValueError, match=r'2 fault\(s\) in 2 patch\(es\)\n.*Too many levels of symbolic links.*\n.*no S1 patch belongs to'): write_store(open_archive(folder/'six'), folder/'stores/a', SOURCES)
 
-WRITE = "import sys; from ssl_fusion.archives import open_archive; from ssl_fusion.store import write_store; write_store(open_archive(sys.argv[1]), sys.argv[2], dict(S1=('VV','VH'), S2=('B04','B03','B02')), workers=2, piece=2)"
+WRITE = "import sys; from ssl_fusion.data.archives import open_archive; from ssl_fusion.data.store import write_store; write_store(open_archive(sys.argv[1]), sys.argv[2], dict(S1=('VV','VH'), S2=('B04','B03','B02')), workers=2, piece=2)"
 
 def test_killed_and_started_again_the_store_is_the_same_to_the_byte(tmp_path):
     "Killed at several moments after it began to write; its workers end by themselves."
-    from ssl_fusion.simulate import simulate
+    from ssl_fusion.data.simulate import simulate
     archive,out,env = simulate(tmp_path/'archive', 2, (8,8), 48, seed=0),tmp_path/'killed',os.environ|dict(PYTHONPATH=str(ROOT))
     kills = 0
     for after in (.0,.05,.1,.2):

@@ -54,7 +54,7 @@ def built(tmp_path_factory):
     return {n.split('/', 1)[-1] for n in tarfile.open(sdist).getnames()}, set(zipfile.ZipFile(wheel).namelist())
 
 def test_package_is_whole(built):
-    modules,facts = ({str(p.relative_to(ROOT)) for p in (ROOT/'ssl_fusion').glob(g)} for g in ('*.py', 'facts/*.csv'))
+    modules,facts = ({str(p.relative_to(ROOT)) for p in (ROOT/'ssl_fusion').glob(g)} for g in ('**/*.py', 'facts/*.csv'))
     assert modules and facts
     for files in built: assert modules|facts <= files
     assert {'settings.ini','LICENSE','CITATION.cff'} <= built[0]
@@ -75,11 +75,11 @@ def undeclared(sources, requirements):
     return {m for s in sources for m in imported(s) if not names & {d.lower().replace('_', '-') for d in installs.get(m, [m])}} # what is not installed goes by its own name
 
 def test_library_imports_what_it_declares():
-    missing = undeclared([p.read_text() for p in (ROOT/'ssl_fusion').glob('*.py')], NEEDED+OPTIONAL)
+    missing = undeclared([p.read_text() for p in (ROOT/'ssl_fusion').rglob('*.py')], NEEDED+OPTIONAL)
     assert not missing
 
 def test_notebooks_and_tests_import_what_is_declared():
-    notebooks = [p for d in ('nbs','nbs/tutorials','nbs/experiments') for p in (ROOT/d).glob('[!_.]*.ipynb')]
+    notebooks = [p for p in (ROOT/'nbs').rglob('[!_.]*.ipynb') if '.ipynb_checkpoints' not in p.parts]
     scripts = [p for d in ('tools','tests') for p in (ROOT/d).glob('*.py')]
     cells = [c.source for p in notebooks for c in read_nb(p).cells if c.cell_type=='code']
     missing = undeclared(cells+[p.read_text() for p in scripts], NEEDED+DEV+OPTIONAL)-{p.stem for p in scripts}

@@ -8,10 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 import pytest
+from run_notebooks import FOLDERS
 
 pytestmark = pytest.mark.xdist_group('lab') # in one process, since they share one server
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = [str(p.relative_to(ROOT)) for folder in ('nbs','nbs/tutorials') for p in sorted((ROOT/folder).glob('[!_.]*.ipynb'))]
+NOTEBOOKS = [str(p.relative_to(ROOT)) for folder in FOLDERS for p in sorted((ROOT/'nbs'/folder).glob('[!_.]*.ipynb'))]
 
 def free_port():
     with socket.socket() as s:
@@ -68,7 +69,7 @@ def test_opens_on_the_index(tab, lab):
     tab.locator('.jp-RenderedMarkdown h1', has_text='ssl_fusion').wait_for()
     assert '/lab/tree/nbs/index.ipynb' in tab.url and not tab.missing_images() and not tab.asked
 
-OFTEN = 'nbs/index.ipynb','nbs/08_losses.ipynb','nbs/tutorials/01_real_pairs.ipynb' # the index, a room with figures, a tutorial
+OFTEN = 'nbs/index.ipynb','nbs/learn/02_losses.ipynb','nbs/tutorials/01_real_pairs.ipynb' # the index, a room with figures, a tutorial
 HARMLESS = re.compile('Could not restore the debugger state') # Lab asks the kernel for breakpoints while it restarts
 
 @pytest.mark.parametrize('path', NOTEBOOKS)

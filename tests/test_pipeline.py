@@ -124,7 +124,7 @@ def test_a_changed_parameter_runs_what_depends_on_it(smoke, change, runs):
     assert planned(smoke, **change)-{'all','keep_notebooks'}==set(runs.split())
 
 def test_a_changed_room_runs_the_notebooks_that_import_it(smoke):
-    room = smoke/'ssl_fusion/report.py'
+    room = smoke/'ssl_fusion/paper/figures.py'
     before = room.read_text()
     room.write_text(before+'\nADDED = 1\n')
     try: assert 'pretrain' not in planned(smoke) and 'report' in planned(smoke)
@@ -152,13 +152,13 @@ TINY = dict(SMOKE, splits=['random'], flagged='keep', sensors={'S1+S2': ['S1','S
 for key in 'title','budget','dataset','store','scenes','grid','patch_size','archive_seed': TINY.pop(key)
 
 def tiny_v1(folder):
-    from ssl_fusion.archives import example_pairs, put_lists
+    from ssl_fusion.data.archives import example_pairs, put_lists
     example_pairs(folder)
     for example,genuine in {'BigEarthNet-S1-Example':'BigEarthNet-S1-v1.0', 'BigEarthNet-S2-Example':'BigEarthNet-v1.0'}.items(): (folder/example).rename(folder/genuine)
     put_lists(folder)
 
 def tiny_v2(folder):
-    from ssl_fusion.simulate import simulate
+    from ssl_fusion.data.simulate import simulate
     simulate(folder, 2, (2,3), 120, seed=0)
     (folder/'simulated.json').unlink() # as if it were real
 
@@ -178,7 +178,7 @@ def test_the_talk_at_full_size_on_a_tiny_archive(copy, tmp_path, dataset, make):
 def tiny_eurosat_ms(folder, images=6):
     "EuroSAT's thirteen bands as its zip unpacks, each class in its own numbers, with a foreign file and the lists of the spatial split."
     import numpy as np, rasterio
-    from ssl_fusion.labels import EUROSAT_CLASSES
+    from ssl_fusion.data.labels import EUROSAT_CLASSES
     tif,rng,lists = folder/'ds/images/remote_sensing/otherDatasets/sentinel_2/tif',np.random.default_rng(0),dict(train=[], val=[], test=[])
     for k,c in enumerate(EUROSAT_CLASSES):
         (tif/c).mkdir(parents=True)

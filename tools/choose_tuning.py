@@ -10,11 +10,11 @@ The encoders must be there: snakemake --cores 2 --config profile=previous_work -
 import argparse
 from pathlib import Path
 import numpy as np, pandas as pd
-from ssl_fusion.config import LabelEfficiency, load_profile, prefixed
-from ssl_fusion.downstream import TASK_METRIC
-from ssl_fusion.experiments import arm_features, run_probe, run_tuning, set_up
-from ssl_fusion.metrics import score
-from ssl_fusion.records import git_commit
+from ssl_fusion.paper.config import LabelEfficiency, load_profile, prefixed
+from ssl_fusion.learn.downstream import TASK_METRIC
+from ssl_fusion.paper.grid import arm_features, run_probe, run_tuning, set_up
+from ssl_fusion.learn.metrics import score
+from ssl_fusion.learn.records import git_commit
 
 def bench_of(P, name, initialisation, split, rate, steps, window, frozen):
     "What the pipeline would train this arm with by default, but for rate and steps."

@@ -1,7 +1,7 @@
 """Run library notebooks and tutorials exactly as `nbdev_test` does, and keep what their cells show.
 
     python tools/run_notebooks.py                        all of nbs/ and nbs/tutorials/, in reading order, saved in place
-    python tools/run_notebooks.py nbs/08_losses.ipynb    only this one
+    python tools/run_notebooks.py nbs/learn/02_losses.ipynb    only this one
     python tools/run_notebooks.py --out FOLDER ...       saved into FOLDER, the originals stay as they are
 
 Cells that nbdev_test skips (`#| eval: false` and the flags of settings.ini) keep the outputs they have. Outputs must be
@@ -19,6 +19,8 @@ from nbdev.config import get_config
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
+WINGS = 'data','learn','use','paper'  # in the order in which they import each other
+FOLDERS = *WINGS,'','tutorials'
 KERNEL = dict(name='python3', display_name='python3', language='python')
 
 class Recorder(CaptureShell):
@@ -55,7 +57,7 @@ def main():
     parser.add_argument('notebooks', nargs='*', type=Path, help='default: every notebook in nbs/ and nbs/tutorials/')
     parser.add_argument('--out', type=Path, help='save here instead of in place')
     args = parser.parse_args()
-    paths = [p.resolve() for p in args.notebooks] or [p for folder in (NBS, NBS/'tutorials') for p in sorted(folder.glob('[!_.]*.ipynb'))]
+    paths = [p.resolve() for p in args.notebooks] or [p for folder in FOLDERS for p in sorted((NBS/folder).glob('[!_.]*.ipynb'))]
     outs = [args.out or p.parent for p in paths]
     failed = []
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
