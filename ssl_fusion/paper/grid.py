@@ -24,6 +24,7 @@ from ..learn.fusion import GROUPS, Classifier, Concat
 from ..learn.metrics import evaluate, intervals
 from ..learn.pretrain import default_fabric
 from ..learn.records import Record, aligned_scores, environment, load_record, save_predictions, save_record
+from ..data.progress import rewrite_line, wipe_line
 from ..data.sensors import S2_BANDS, SENSORS, Sensor
 from ..data.simulate import S2_SIMULATED, simulate
 from ..data.splits import assign_split, label_fractions, leakage, load_fractions, load_split, save_fractions, save_split
@@ -346,8 +347,6 @@ def show_cell(
     n:int, # Cells of the arm
 ):
     "Say on one line, rewritten in place, how far a grid is."
-    from IPython.display import clear_output
     r = load_record(path)
-    clear_output(wait=True)
-    print(f"{r.source} {r.initialisation} {r.strategy}: {i}/{n} cells, {r.fraction:g} % of the labels, seed {r.seed}", flush=True)
-    if i==n: clear_output()
+    rewrite_line(f'{r.source} {r.initialisation} {r.strategy}: {i}/{n} cells, {r.fraction:g} % of the labels, seed {r.seed}')
+    if i==n: wipe_line()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rasterio.transform import Affine
 from rasterio.windows import Window
 from ..data.scenes import Scene, Tiling, fill_gaps, read_window
-from ..data.store import Progress
+from ..data.progress import Progress
 
 # %% ../../nbs/use/01_maps.ipynb #353c7c7f
 def scene_strips(
