@@ -226,7 +226,7 @@ def test_tutorial_opens_in_colab_and_on_binder(path):
 
 def test_binder_installs_the_project():
     lines,cfg = (ROOT/'.binder/requirements.txt').read_text().splitlines(),settings()
-    assert '-e .' in lines and set(lines[lines.index('-e .')+1:]) <= set(cfg['dev_requirements'].split())
+    assert '-e .[paper]' in lines and set(lines[lines.index('-e .[paper]')+1:]) <= set(cfg['dev_requirements'].split())
     assert (ROOT/'.binder/runtime.txt').read_text().strip()==f'python-{cfg["min_python"]}'
 
 def test_nbdev_docs_goes_as_far_as_quarto(tmp_path):

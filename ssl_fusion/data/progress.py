@@ -38,8 +38,7 @@ def wipe_line(
 ):
     "Remove the line that was printed last, where that can be done."
     if in_kernel():
-        from IPython.display import clear_output # Is there, since this is its kernel
-        clear_output(wait)
+        sys.modules['IPython'].display.clear_output(wait)
     elif is_rewritable(): print('\33[2K\r', end='', flush=True)
 
 def rewrite_line(
