@@ -1,6 +1,6 @@
 """How fast an archive becomes a store, and how fast patches come out of it again.
 
-    python tools/benchmark_store.py --keep                             the table of data/12_store: v1 and v2, two selections of bands, one and all workers
+    python tools/benchmark_store.py --keep                             the table of data/13_store: v1 and v2, two selections of bands, one and all workers
     python tools/benchmark_store.py --layouts v2 --workers 4 --rounds 3
 
 The archives are the six genuine pairs of bigearthnet-common, copied under other names in the layout of version 1 or 2. In every round each
@@ -143,7 +143,7 @@ def main():
     parser.add_argument('--patches', type=int, default=288, help='in the archive (default: %(default)s)')
     parser.add_argument('--rounds', type=int, default=9, help='default: %(default)s')
     parser.add_argument('--reads', type=int, default=20, help='how often a patch is read out of store and LMDB in a round (default: %(default)s)')
-    parser.add_argument('--keep', action='store_true', help='write the tables to ssl_fusion/facts, where data/12_store shows them')
+    parser.add_argument('--keep', action='store_true', help='write the tables to ssl_fusion/facts, where data/13_store shows them')
     args = parser.parse_args()
     rates,ratios = [],[]
     for layout in args.layouts:
