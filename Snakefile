@@ -23,7 +23,7 @@ RUNS, FIGURES, NB = config.get("runs", f"runs/{NAME}"), config.get("figures", f"
 STORE = P.store + "/store.json"
 STEPS = {"prepare": "01_prepare_data", "pretrain": "02_pretrain", "efficiency": "03_label_efficiency", "report": "04_report", "claims": "05_claims",
          "variants": "06_fusion_variants", "robustness": "07_robustness", "fusion": "08_fusion_report", "slides": "09_slides", "overview": "10_overview"}
-CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["config"] if step in ("report", "claims", "fusion", "slides", "overview") else ["config", "report"]) for step, nb in STEPS.items()}
+CODE = {step: code_digest(f"{NB}{nb}.ipynb", ignore=["paper.config"] if step in ("report", "claims", "fusion", "slides", "overview") else ["paper.config", "paper.figures"]) for step, nb in STEPS.items()}
 SSL = any(initialisation == "ssl" for initialisation, _ in P.arms)
 PRETRAINED = sorted({s for sensors in P.sensors.values() for s in sensors}) if SSL else []
 LABELS = {"random": "random 60/20/20", "published": "spatial" if P.dataset.startswith("eurosat") else "scene" if P.dataset == "simulated" else f"{P.dataset[-2:]} official"}

@@ -21,7 +21,11 @@ setup(
     classifiers=['Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering'],
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={'dev': cfg['dev_requirements'].split() + cfg['docs_requirements'].split(), 'optional': cfg['optional_requirements'].split()},
+    extras_require={
+        'paper': cfg['paper_requirements'].split(),
+        'dev': cfg['paper_requirements'].split() + cfg['dev_requirements'].split() + cfg['docs_requirements'].split(),
+        'optional': cfg['optional_requirements'].split(),
+    },
     packages=find_packages(include=[lib, lib + '.*']),
     package_data={lib: ['facts/*.csv']},
     entry_points={'nbdev': [f'{lib}={lib}._modidx:d']},

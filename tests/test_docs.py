@@ -91,35 +91,36 @@ def test_links_and_images_lead_somewhere(site, pages):
 
 def test_search_index(site):
     index = (site/'searchindex.js').read_text(encoding='utf-8')
-    assert 'nbs/08_losses' in index and 'cross_correlation' in index
+    assert 'nbs/learn/02_losses' in index and 'cross_correlation' in index
 
 def test_equations_need_no_script(site, pages):
-    path = site/'nbs/08_losses.html'
+    path = site/'nbs/learn/02_losses.html'
     assert '<math' in path.read_text(encoding='utf-8') and not [x for x in pages[path].loads if 'math' in x.lower()]
 
 # ---- reference -------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize('module', sorted(p.stem for p in (ROOT/'ssl_fusion').glob('[!_]*.py')))
+@pytest.mark.parametrize('module', sorted(f'{p.parent.name}.{p.stem}' for p in (ROOT/'ssl_fusion').glob('*/[!_]*.py')))
 def test_reference_has_every_public_name(site, pages, module):
-    path = ROOT/'ssl_fusion'/f'{module}.py'
+    path = (ROOT/'ssl_fusion').joinpath(*module.split('.')).with_suffix('.py')
     public = next(ast.literal_eval(n.value) for n in ast.parse(path.read_text()).body if isinstance(n, ast.Assign) and n.targets[0].id=='__all__')
     page = pages[site/f'reference/{module}.html']
     assert {f'ssl_fusion.{module}.{name}' for name in public} <= page.ids
 
 def test_names_in_prose_lead_to_the_reference(pages, site):
-    assert '../reference/losses.html#ssl_fusion.learn.losses.barlow_terms' in pages[site/'nbs/08_losses.html'].links
+    link = '../../reference/learn.losses.html#ssl_fusion.learn.losses.barlow_terms'
+    assert link in pages[site/'nbs/learn/02_losses.html'].links
 
 def test_source_links_name_the_lines(pages, site):
     lines = (ROOT/'ssl_fusion/learn/losses.py').read_text().splitlines()
-    first = [int(m[1]) for x in pages[site/'reference/losses.html'].links if (m := re.search(r'/blob/main/ssl_fusion/losses\.py#L(\d+)-L\d+$', x))]
+    first = [int(m[1]) for x in pages[site/'reference/learn.losses.html'].links if (m := re.search(r'/blob/main/ssl_fusion/learn/losses\.py#L(\d+)-L\d+$', x))]
     assert lines[first[0]-1].startswith('def cross_correlation(') and lines[first[1]-1].startswith('class BarlowTerms(')
 
 SOURCE = '''
 "A promise"
 __all__ = ['RATE', 'add', 'Pair']
-# %% ../nbs/03_sums.ipynb #abc
+# %% ../../nbs/data/03_sums.ipynb #abc
 RATE = 1e-3
-# %% ../nbs/03_sums.ipynb #def
+# %% ../../nbs/data/03_sums.ipynb #def
 def add(
     a:int, b:int, # Two, in one line
     *rest:int, # More
@@ -136,10 +137,10 @@ class Pair(NamedTuple):
 '''
 
 def test_module_is_read():
-    m = read_module('sums', SOURCE)
+    m = read_module('data.sums', SOURCE)
     rate,add,pair = m.entries
     def rows(e): return [(p.name, p.type, p.default, p.comment) for p in e.parameters]
-    assert (m.doc, m.notebook, rate.signature) == ('A promise', '03_sums.ipynb', '1e-3')
+    assert (m.doc, m.notebook, rate.signature) == ('A promise', 'data/03_sums.ipynb', '1e-3')
     assert (add.signature, add.line, add.cell) == ('(a, b, *rest, scale=5e-3)', 7, 'def')
     assert rows(add) == [('a','int','',''), ('b','int','','Two, in one line'), ('rest','int','','More'), ('scale','float','5e-3','Factor'), ('returns','int','','Sum')]
     assert rows(pair) == [('left','str','','The one'), ('right','str|None','None','The other')]
@@ -194,9 +195,11 @@ def test_unknown_directive_is_named(small):
     with pytest.raises(ValueError, match='here: unknown directive layout-ncol'): Site(small, small/'out').cell(dict(source='#| layout-ncol: 2\n1', metadata={}, outputs=[]), 'here')
 
 def test_names_of_the_library_are_linked_outside_of_code(small):
-    (small/'ssl_fusion/sums.py').write_text(SOURCE.strip())
+    for folder in 'ssl_fusion/data','nbs/data': (small/folder).mkdir()
+    (small/'ssl_fusion/data/sums.py').write_text(SOURCE.strip())
+    (small/'nbs/data/03_sums.ipynb').write_text('{}')
     myst = Site(small, small/'out').myst
-    assert myst('`add` and `other`', 'CONTRIBUTING.md', 'CONTRIBUTING.md')=='{py:obj}`add <ssl_fusion.sums.add>` and `other`'
+    assert myst('`add` and `other`', 'CONTRIBUTING.md', 'CONTRIBUTING.md')=='{py:obj}`add <ssl_fusion.data.sums.add>` and `other`'
     for kept in '```\n`add`\n```', '# `add`', '[`add`](https://a.b)', '``a `add` b``': assert myst(kept, 'CONTRIBUTING.md', 'CONTRIBUTING.md')==kept
     assert myst('$$x$$ {#eq-x} as in @eq-x and @fig-y.', 'CONTRIBUTING.md', 'CONTRIBUTING.md')=='$$x$$ (eq-x) as in {eq}`eq-x` and {numref}`fig-y`.'
 
@@ -223,7 +226,7 @@ def test_tutorial_opens_in_colab_and_on_binder(path):
 
 def test_binder_installs_the_project():
     lines,cfg = (ROOT/'.binder/requirements.txt').read_text().splitlines(),settings()
-    assert '-e .' in lines and set(lines[lines.index('-e .')+1:]) <= set(cfg['dev_requirements'].split())
+    assert '-e .[paper]' in lines and set(lines[lines.index('-e .[paper]')+1:]) <= set(cfg['dev_requirements'].split())
     assert (ROOT/'.binder/runtime.txt').read_text().strip()==f'python-{cfg["min_python"]}'
 
 def test_nbdev_docs_goes_as_far_as_quarto(tmp_path):
@@ -267,7 +270,7 @@ def test_search_from_a_file(tab, site):
 
 def test_light_dark_and_copying(tab, site):
     tab.emulate_media(color_scheme='dark')
-    tab.goto((site/'nbs/08_losses.html').as_uri())
+    tab.goto((site/'nbs/learn/02_losses.html').as_uri())
     dark = tab.evaluate('getComputedStyle(document.body).backgroundColor')
     tab.emulate_media(color_scheme='light')
     tab.reload()

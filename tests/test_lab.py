@@ -8,10 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 import pytest
+from run_notebooks import FOLDERS
 
 pytestmark = pytest.mark.xdist_group('lab') # in one process, since they share one server
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = [str(p.relative_to(ROOT)) for folder in ('nbs','nbs/tutorials') for p in sorted((ROOT/folder).glob('[!_.]*.ipynb'))]
+NOTEBOOKS = [str(p.relative_to(ROOT)) for folder in FOLDERS for p in sorted((ROOT/'nbs'/folder).glob('[!_.]*.ipynb'))]
 
 def free_port():
     with socket.socket() as s:

@@ -6,19 +6,20 @@ import numpy as np, pytest
 from execnb.nbio import nb2str, read_nb
 from nbdev.process import extract_directives
 from PIL import Image
-from run_notebooks import clean
+from run_notebooks import WINGS, clean
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
-LIBRARY = sorted(NBS.glob('[!_.]*.ipynb'))
-ROOMS = [p for p in LIBRARY if p.stem!='index']
+ROOMS = [p for wing in WINGS for p in sorted((NBS/wing).glob('[!_.]*.ipynb'))]
+LIBRARY = [*ROOMS, NBS/'index.ipynb']
 TUTORIALS = sorted((NBS/'tutorials').glob('[!_.]*.ipynb'))
 EXPERIMENTS = sorted((NBS/'experiments').glob('[!_.]*.ipynb'))
 COMMITTED = LIBRARY+TUTORIALS+EXPERIMENTS+sorted((ROOT/'figures').rglob('*.ipynb'))
 
 def each(notebooks): return pytest.mark.parametrize('path', notebooks, ids=lambda p: str(p.relative_to(ROOT)))
 def code(path): return [c for c in read_nb(path).cells if c.cell_type=='code']
-def room(path): return re.fullmatch(r'\d\d[a-z]?_(\w+)', path.stem)[1]
+def room(path): return re.fullmatch(r'\d\d_(\w+)', path.stem)[1]
+def module(path): return f'{path.parent.name}.{room(path)}'
 def parsed(cell): return ast.parse(re.sub(r'^(\s*)[%!].*', r'\1pass', cell.source, flags=re.M))
 
 # ---- what a notebook shows -------------------------------------------------------------------------------------------
@@ -111,16 +112,15 @@ def test_generated_code_is_current(tmp_path):
     # the console script: under `python -c` nbdev ignores its arguments
     run = subprocess.run([Path(sys.executable).with_name('nbdev_export')], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode==0, run.stderr
-    fresh,committed = ({p.name: p.read_text() for p in (d/'ssl_fusion').glob('*.py')} for d in (tmp_path, ROOT))
+    fresh,committed = ({str(p.relative_to(d)): p.read_text() for p in (d/'ssl_fusion').rglob('*.py')} for d in (tmp_path, ROOT))
     assert sorted(fresh)==sorted(committed)
     assert not [name for name in fresh if fresh[name]!=committed[name]], 'run nbdev_export'
 
 @each(ROOMS)
 def test_opens_with_its_name_and_promise(path):
     title,first = read_nb(path).cells[:2]
-    module = room(path)
-    assert re.match(rf'# {module}\n+> \S', title.source)
-    assert first.source.strip()==f'#| default_exp {module}'
+    assert re.match(rf'# {room(path)}\n+> \S', title.source)
+    assert first.source.strip()==f'#| default_exp {module(path)}'
 
 @each(ROOMS)
 def test_exported_cells_fit_on_a_screen(path):
@@ -130,10 +130,10 @@ def test_exported_cells_fit_on_a_screen(path):
 
 @each(ROOMS)
 def test_imports_only_from_earlier_rooms(path):
-    order = [room(p) for p in ROOMS]
-    imported = {n.module.split('.')[1] for c in code(path) for n in ast.walk(parsed(c))
+    order = [module(p) for p in ROOMS]
+    imported = {n.module.removeprefix('ssl_fusion.') for c in code(path) for n in ast.walk(parsed(c))
                 if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('ssl_fusion.')}
-    assert imported <= set(order[:order.index(room(path))])
+    assert imported <= set(order[:order.index(module(path))])
 
 # ---- tutorials -------------------------------------------------------------------------------------------------------
 

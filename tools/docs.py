@@ -17,6 +17,8 @@ import yaml
 from reference import module_page, read_module, symbols
 
 ROOT = Path(__file__).resolve().parent.parent
+WINGS = dict(data='From files to batches and splits', learn='The method', use='For people with their own scenes',
+             paper='The talk: its experiments, figures and claims')
 COPIED = {'.png','.svg','.jpg','.csv'}  # what a page shows or offers; other files are linked where they are on the web
 
 def settings(root=ROOT):
@@ -44,14 +46,16 @@ class Site:
         self.root,self.out,self.cfg = root,out,settings(root)
         lib = self.cfg['lib_path']
         self.captions = yaml.safe_load((root/'docs/figures.yml').read_text(encoding='utf-8'))
-        self.rooms,self.steps = glob(root, 'nbs/[0-9]*.ipynb'),glob(root, 'nbs/experiments/*.ipynb')
+        self.rooms = [p for wing in WINGS for p in glob(root, f'nbs/{wing}/[0-9]*.ipynb')]
+        self.steps = glob(root, 'nbs/experiments/*.ipynb')
         self.tutorials = glob(root, 'nbs/tutorials/*.ipynb')
-        self.others = [p for p in glob(root, 'nbs/*.ipynb') if p not in [*self.rooms, 'nbs/index.ipynb']]  # data, claims, ...
+        self.others = [p for p in glob(root, 'nbs/*.ipynb') if p!='nbs/index.ipynb']
         ignored = (root/'.gitignore').read_text().split() if (root/'.gitignore').exists() else []
         names = [d.name for d in (root/'figures').iterdir() if d.is_dir() and f'figures/{d.name}/' not in ignored]
         self.profiles = {p: self.profile(p) for p in sorted(names, key=self.order)}
-        self.modules = [read_module(stem(p), (root/p).read_text(encoding='utf-8')) for p in glob(root, f'{lib}/*.py')]
-        self.modules.sort(key=lambda m: m.notebook)
+        self.modules = [read_module('.'.join(Path(p).with_suffix('').parts[1:]), (root/p).read_text(encoding='utf-8'))
+                        for p in glob(root, f'{lib}/*/*.py')]
+        self.modules.sort(key=lambda m: self.rooms.index(f'nbs/{m.notebook}'))
         self.symbols = symbols(self.modules, lib)
         runs = [n for p in self.profiles for n in glob(root, f'figures/{p}/notebooks/*.ipynb')]
         self.pages = {p: p for p in [*self.rooms, *self.steps, *self.tutorials, *self.others, *runs, 'nbs/index.ipynb', 'CONTRIBUTING.md']}
@@ -59,7 +63,7 @@ class Site:
                        'nbs/experiments': 'experiments.md', 'figures': 'results.md'}
         if self.tutorials: self.pages['nbs/tutorials'] = 'tutorials.md'
         for p in self.profiles: self.pages |= dict.fromkeys([f'figures/{p}', f'figures/{p}/README.md'], f'figures/{p}/index.md')
-        for m in self.modules: self.pages[f'{lib}/{m.name}.py'] = f'reference/{m.name}.md'
+        for m in self.modules: self.pages[f'{lib}/{m.file}'] = f'reference/{m.name}.md'
 
     def order(self, profile): return self.profile(profile).get('dataset')=='simulated', profile
 
@@ -141,8 +145,9 @@ class Site:
     def notebook(self, path, note):
         "Stage a notebook; `note` goes under its title."
         nb = json.loads((self.root/path).read_text(encoding='utf-8'))
-        page,module,cells = self.pages[path],re.sub(r'^\d+[a-z]?_', '', stem(path)),[]
-        defined = {e.cell for m in self.modules if path==f'nbs/{m.notebook}' for e in m.entries}
+        page,cells = self.pages[path],[]
+        module = next((m.name for m in self.modules if path==f'nbs/{m.notebook}'), '')
+        defined = {e.cell for m in self.modules if m.name==module for e in m.entries}
         def say(text): cells.append(dict(cell_type='markdown', id=f'site-{len(cells)}', metadata={}, source=text))
         for i,cell in enumerate(nb['cells']):
             if cell['cell_type']=='markdown':
@@ -164,10 +169,10 @@ class Site:
 
     def notebooks(self):
         lib = self.cfg['lib_path']
-        names = {f'nbs/{m.notebook}': m.name for m in self.modules}
+        names = {f'nbs/{m.notebook}': m.file for m in self.modules}
         for path in self.pages:
             if not path.endswith('.ipynb'): continue
-            links = [f'[reference of this module]({lib}/{names[path]}.py)'] if path in names else []
+            links = [f'[reference of this module]({lib}/{names[path]})'] if path in names else []
             if path.startswith('figures/'):
                 profile = path.split('/')[1]
                 links = [f'as run by profile [{profile}](figures/{profile})']
@@ -183,26 +188,30 @@ class Site:
 
     def reference(self):
         lib = self.cfg['lib_path']
-        rows = [f'| [{m.name}]({lib}/{m.name}.py) | {", ".join(f"`{lib}.{m.name}.{e.name}`" for e in m.entries if e.kind in ("class","function"))} |' for m in self.modules]
+        rows = [f'| [{m.name}]({lib}/{m.file}) | {", ".join(f"`{lib}.{m.name}.{e.name}`" for e in m.entries if e.kind in ("class","function"))} |' for m in self.modules]
         self.write('reference.md', '\n'.join(['# Reference', '', '> Every public name, with its parameters: read from the source', '',
                                               *['| module | classes and functions |', '|---|---|', *rows]]))
         path = self.out/'reference.md'
-        path.write_text(re.sub(rf'`{lib}\.\w+\.(\w+) <', r'`\1 <', path.read_text()))
+        path.write_text(re.sub(rf'`{lib}\.\w+\.\w+\.(\w+) <', r'`\1 <', path.read_text()))
         for m in self.modules:
             page = f'reference/{m.name}.md'
             (self.out/page).parent.mkdir(exist_ok=True)
-            def linked(text): return self.myst(text, f'{lib}/{m.name}.py', page, m.name)
-            (self.out/page).write_text(module_page(m, lib, linked, self.web(f'{lib}/{m.name}.py')), encoding='utf-8')
+            def linked(text): return self.myst(text, f'{lib}/{m.file}', page, m.name)
+            (self.out/page).write_text(module_page(m, lib, linked, self.web(f'{lib}/{m.file}')), encoding='utf-8')
 
     def library(self):
-        lib,named = self.cfg['lib_path'],{m.notebook: m.name for m in self.modules}
-        rows = [f'| [{title(p)}]({p}) | {self.promise(p)} | {f"[reference]({lib}/{named[Path(p).name]}.py)" if Path(p).name in named else ""} |' for p in self.rooms]
-        self.write('library.md', '\n\n'.join([
-            '# Library', '> One concept, one notebook, one module, in reading order',
-            'Each notebook says why, defines, shows that it holds and how it fails. Its outputs are those of the committed run; the tests run it again and compare.',
-            '\n'.join(['| notebook | promise | |', '|---|---|---|', *rows]),
-            self.toc('Notebooks', [(title(p), p) for p in self.rooms]),
-            self.toc('Reference', [('All names', 'reference.md'), *[(m.name, f'reference/{m.name}.md') for m in self.modules]])]))
+        lib,named = self.cfg['lib_path'],{f'nbs/{m.notebook}': m.file for m in self.modules}
+        parts = ['# Library', '> One concept, one notebook, one module, in reading order',
+                 'Each notebook says why, defines, shows that it holds and how it fails. Its outputs are those of the committed run; '
+                 'the tests run it again and compare.']
+        for wing,what in WINGS.items():
+            rooms = [p for p in self.rooms if p.startswith(f'nbs/{wing}/')]
+            if not rooms: continue
+            rows = [f'| [{title(p)}]({p}) | {self.promise(p)} | '+(f'[reference]({lib}/{named[p]})' if p in named else '')+' |' for p in rooms]
+            parts += [f'## {wing}', f'{what}.', '\n'.join(['| notebook | promise | |', '|---|---|---|', *rows])]
+            parts.append(self.toc(wing, [(title(p)[3:], p) for p in rooms]))
+        parts.append(self.toc('Reference', [('All names', 'reference.md'), *[(m.name, f'reference/{m.name}.md') for m in self.modules]]))
+        self.write('library.md', '\n\n'.join(parts))
 
     def tutorial_list(self):
         if not self.tutorials: return

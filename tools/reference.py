@@ -30,14 +30,18 @@ class Entry:
 @dataclass
 class Module:
     "An exported module."
-    name:str
+    name:str # With its wing, such as 'learn.losses'
     doc:str
     entries:list
-    notebook:str # File name in nbs/
+    notebook:str # Path below nbs/
+
+    @property
+    def file(self)->str: # Path below the package
+        return self.name.replace('.', '/')+'.py'
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
-CELL = re.compile(r'^# %% \.\./nbs/(\S+\.ipynb) #(\w+)$')
+CELL = re.compile(r'^# %% (?:\.\./)+nbs/(\S+\.ipynb) #(\w+)$')
 
 def comments(
     source:str, # Python
@@ -99,7 +103,7 @@ def class_entry(node, notes):
     return entry
 
 def read_module(
-    name:str, # Of the module
+    name:str, # Of the module, with its wing
     source:str, # Its text
 )->Module: # Entries in the order of `__all__`
     "The public names of a module that nbdev exported."

@@ -19,6 +19,8 @@ from nbdev.config import get_config
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
+WINGS = 'data','learn','use','paper'  # in the order in which they import each other
+FOLDERS = *WINGS,'','tutorials'
 KERNEL = dict(name='python3', display_name='python3', language='python')
 
 class Recorder(CaptureShell):
@@ -55,7 +57,7 @@ def main():
     parser.add_argument('notebooks', nargs='*', type=Path, help='default: every notebook in nbs/ and nbs/tutorials/')
     parser.add_argument('--out', type=Path, help='save here instead of in place')
     args = parser.parse_args()
-    paths = [p.resolve() for p in args.notebooks] or [p for folder in (NBS, NBS/'tutorials') for p in sorted(folder.glob('[!_.]*.ipynb'))]
+    paths = [p.resolve() for p in args.notebooks] or [p for folder in FOLDERS for p in sorted((NBS/folder).glob('[!_.]*.ipynb'))]
     outs = [args.out or p.parent for p in paths]
     failed = []
     os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')

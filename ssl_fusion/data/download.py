@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'BANDS', 'BAND_FILE', 'CHUNK', 'PASSING', 'BROKEN', 'PATIENCE', 'STREAMS', 'DAMAGED', 'ZENODO', 'File',
-           'ZenodoRecord', 'choose', 'of_bands', 'silent', 'pump', 'transfer_line', 'seldom', 'print_progress',
-           'Interrupted', 'retry_after', 'answer', 'note_of', 'held', 'begin_part', 'resumable', 'extent', 'attempt',
-           'pause', 'persist', 'check_file', 'sum_of', 'verified', 'fetch', 'inside', 'Member', 'open_zst',
-           'tar_members', 'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked',
+           'ZenodoRecord', 'choose', 'of_bands', 'silent', 'copy_stream', 'transfer_line', 'rate_limited',
+           'print_progress', 'Interrupted', 'retry_after', 'answer', 'note_of', 'held', 'begin_part', 'resumable',
+           'extent', 'attempt', 'pause', 'persist', 'check_file', 'sum_of', 'verified', 'fetch', 'inside', 'Member',
+           'open_zst', 'tar_members', 'zip_members', 'members', 'unpack', 'extract', 'address', 'obtain', 'unpacked',
            'md5_and_bands', 'get', 'unpack_noted', 'main']
 
 # %% ../../nbs/data/07_download.ipynb #051ed605
@@ -19,7 +19,6 @@ from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial, wraps
 from http.client import HTTPException
-from IPython.display import clear_output
 from pathlib import Path
 from typing import Callable, NamedTuple
 from urllib.error import HTTPError, URLError
@@ -28,6 +27,7 @@ from zipfile import BadZipFile, ZipFile
 from .. import __version__
 from .archives import UNFINISHED, put_lists
 from .files import only_writer, replacing
+from .progress import rewrite_line, wipe_line
 from .sensors import S1_BANDS, S2_BANDS
 
 # %% ../../nbs/data/07_download.ipynb #63ac625b
@@ -99,10 +99,10 @@ CHUNK = 2**18 # Bytes moved at a time
 
 # %% ../../nbs/data/07_download.ipynb #dc33ac9f
 def silent(what, done, total, rate):
-    "Report nothing; called as `pump` says."
+    "Report nothing; called as `copy_stream` says."
 
 # %% ../../nbs/data/07_download.ipynb #51b18253
-def pump(
+def copy_stream(
     source, # Open for reading
     sink:Callable, # Takes each block of bytes
     what:str='', # What moves, for the report
@@ -131,25 +131,24 @@ def transfer_line(
     return f'{what}  {done/1e6:,.1f}/{total/1e6:,.1f} MB  {done/total:.0%}  {rate/1e6:,.1f} MB/s{left}'
 
 # %% ../../nbs/data/07_download.ipynb #1e81582d
-def seldom(
-    report:Callable, # See `pump`
+def rate_limited(
+    report:Callable, # See `copy_stream`
     every:float=2., # Seconds
-)->Callable: # See `pump`
+)->Callable: # See `copy_stream`
     "A report made less often: when something new begins, every few seconds, and at the end."
     last = [None,0.] # What was reported, and when
     @wraps(report)
-    def speak(what, done, total, rate):
+    def limited(what, done, total, rate):
         if what==last[0] and done!=total and time.monotonic()-last[1]<every: return
         last[:] = what,time.monotonic()
         report(what, done, total, rate)
-    return speak
+    return limited
 
 # %% ../../nbs/data/07_download.ipynb #687df5db
-@seldom
+@rate_limited
 def print_progress(what, done, total, rate):
     "Print `transfer_line` in place, and wipe it at the end."
-    clear_output(wait=done!=total)
-    if done!=total: print(transfer_line(what, done, total, rate), end='', flush=True)
+    wipe_line() if done==total else rewrite_line(transfer_line(what, done, total, rate))
 
 # %% ../../nbs/data/07_download.ipynb #b7856eec
 class Interrupted(Exception):
@@ -209,7 +208,7 @@ def begin_part(
     total:int|None, # Bytes, if known
 ):
     "Start a half file, empty, with its note."
-    part.write_bytes(b'') # first: a note must never stand beside bytes that it does not speak of
+    part.write_bytes(b'') # first: a note must never stand beside bytes that it does not limited of
     tag = headers.get('ETag') or ''
     if not tag.startswith('"'): tag = headers.get('Last-Modified') or ''
     note_of(part).write_text(json.dumps(dict(tag=tag, total=total)))
@@ -244,7 +243,7 @@ def attempt(
     what:str='', # For the report
     size:int|None=None, # Bytes expected
     timeout:float=60., # Seconds without a byte
-    report:Callable=silent, # See `pump`
+    report:Callable=silent, # See `copy_stream`
 ):
     "One request for what is missing of a file."
     done,tag,total = resumable(part)
@@ -254,7 +253,7 @@ def attempt(
         if size is not None and total not in (None,size): raise ValueError(f'{url}: size should be {size:,} bytes, the server has {total:,}')
         if not start: begin_part(part, r.headers, total)
         with open(part, 'ab') as f:
-            try: done = pump(r, f.write, what, start, total, report)
+            try: done = copy_stream(r, f.write, what, start, total, report)
             except BROKEN as e: raise Interrupted(str(e)) from e
             except OSError as e: raise OSError(f'{part}: {e}') from e
             os.fsync(f.fileno())
@@ -277,7 +276,7 @@ def persist(
     part:Path, # Half file
     url:str, # For the error
     retries:int=8, # Failures in a row without a new byte
-    report:Callable=silent, # See `pump`
+    report:Callable=silent, # See `copy_stream`
     sleep:Callable=time.sleep, # Waits for seconds
 ):
     "Repeat a request until it succeeds, or fails too often."
@@ -299,13 +298,13 @@ def check_file(
     url:str, # Where it is from
     md5:str|None=None, # Expected, in hexadecimal digits
     size:int|None=None, # Expected, bytes
-    report:Callable=silent, # See `pump`
+    report:Callable=silent, # See `copy_stream`
 ):
     "Refuse a file that is not as expected."
     if size is not None and held(path)!=size: raise ValueError(f'{path} from {url}: size should be {size:,} bytes, is {held(path):,}')
     if md5 is None: return
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as f: pump(f, digest.update, f'{path.name}: verifying', total=held(path), report=report)
+    with open(path, 'rb') as f: copy_stream(f, digest.update, f'{path.name}: verifying', total=held(path), report=report)
     if digest.hexdigest()!=md5: raise ValueError(f'{path} from {url}: md5 should be {md5}, is {digest.hexdigest()}')
 
 # %% ../../nbs/data/07_download.ipynb #599ad7ac
@@ -330,7 +329,7 @@ def fetch(
     size:int|None=None, # Expected, bytes
     retries:int=8, # Failures in a row without a new byte
     timeout:float=60., # Seconds without a byte
-    report:Callable=print_progress, # See `pump`
+    report:Callable=print_progress, # See `copy_stream`
     sleep:Callable=time.sleep, # Waits for seconds
 )->Path: # The same path
     "Download a file, or go on with it, and verify it."
@@ -418,7 +417,7 @@ def unpack(
     "Write a member, whole or not at all."
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')
-    with member.open() as source, open(part, 'wb') as f: n = pump(source, f.write)
+    with member.open() as source, open(part, 'wb') as f: n = copy_stream(source, f.write)
     if n!=member.size: raise EOFError(f'{member.name} should have {member.size:,} bytes, has {n:,}')
     os.replace(part, path)
 
@@ -430,7 +429,7 @@ def extract(
     archive:Path, # `.zip`, `.tar`, `.tar.gz`, `.tar.bz2` or `.tar.zst`
     folder:Path, # Where it is unpacked
     wanted:Callable=lambda name: True, # Name of a file -> whether it is wanted
-    report:Callable=print_progress, # See `pump`; counts bytes of the archive
+    report:Callable=print_progress, # See `copy_stream`; counts bytes of the archive
     keep:bool=True, # Keep files of the right size: they are of this archive
 )->int: # Files written, those that were kept not counted
     "Unpack an archive, or go on with it; names that lead out, links and devices are refused."
@@ -502,7 +501,7 @@ def get(
     parts=None, # Contents wanted, such as `('S2',)`; default: all
     bands=None, # Bands wanted, such as `('B04','VV')`; default: all
     base_url:str=ZENODO,
-    report:Callable=print_progress, # See `pump`
+    report:Callable=print_progress, # See `copy_stream`
     **how, # Passed to `fetch`, such as `retries`
 )->Path: # `<folder>/<dataset>`, which `open_archive` opens
     "Download and unpack what is missing of a dataset."

@@ -31,7 +31,9 @@ def fault_of(
 )->Fault:
     "The fault behind an error."
     first = lambda *names, default: next((v for n in names if (v := getattr(error, n, None))), default)
-    return Fault(patch_id, source, str(first('file', 'filename', default=file)), str(first('reason', 'strerror', default=error)))
+    return Fault(
+        patch_id, source, str(first('file', 'filename', default=file)), str(first('reason', 'strerror', default=error))
+    )
 
 # %% ../../nbs/data/04_faults.ipynb #b48077ac
 def fault_report(
@@ -42,7 +44,9 @@ def fault_report(
     "What is wrong with an archive, in one message."
     faults,patches = list(faults),len({f.patch_id for f in faults})
     rest = [f'  ... and {len(faults)-limit:,} more'] if len(faults)>limit else []
-    return '\n'.join([f'{name}: {len(faults):,} fault(s) in {patches:,} patch(es)', *(f'  {f}' for f in faults[:limit]), *rest])
+    return '\n'.join(
+        [f'{name}: {len(faults):,} fault(s) in {patches:,} patch(es)', *(f'  {f}' for f in faults[:limit]), *rest]
+    )
 
 # %% ../../nbs/data/04_faults.ipynb #e05494b6
 def fault_table(
@@ -59,7 +63,24 @@ def index_faults(
 )->list: # Of `Fault`
     "What is wrong with an index."
     known,twice = set(classes),index.patch_id.duplicated(keep=False)&(index.patch_id!='')
-    duplicates = [Fault(i, '', str(file), f'the patch id occurs {n} times, expected once') for i,n in index.patch_id[twice].value_counts(sort=False).items()]
-    nameless = [Fault('', '', str(file), f'{(index.patch_id=="").sum():,} row(s) without a patch id')] if (index.patch_id=='').any() else []
-    strange = ((i, [l for l in labels if l not in known]) for i,labels in zip(index.patch_id.tolist(), index.labels.tolist()))
-    return nameless+duplicates+[Fault(i, '', str(file), f'unknown label(s) {ls}, expected some of the {len(known)} classes') for i,ls in strange if ls]
+    duplicates = [
+        Fault(i, '', str(file), f'the patch id occurs {n} times, expected once')
+        for i, n in index.patch_id[twice].value_counts(sort=False).items()
+    ]
+    nameless = (
+        [Fault('', '', str(file), f'{(index.patch_id == "").sum():,} row(s) without a patch id')]
+        if (index.patch_id == '').any()
+        else []
+    )
+    strange = (
+        (i, [l for l in labels if l not in known]) for i, labels in zip(index.patch_id.tolist(), index.labels.tolist())
+    )
+    return (
+        nameless
+        + duplicates
+        + [
+            Fault(i, '', str(file), f'unknown label(s) {ls}, expected some of the {len(known)} classes')
+            for i, ls in strange
+            if ls
+        ]
+    )

@@ -35,7 +35,8 @@ class Views:
     speckle:float = 0. # Radar: looks of the multiplicative speckle; fewer are rougher
 
     def __post_init__(self):
-        if self.kind not in ('optical','power','decibel'): raise ValueError(f"kind is 'optical', 'power' or 'decibel', got {self.kind!r}")
+        if self.kind not in ('optical', 'power', 'decibel'):
+            raise ValueError(f"kind is 'optical', 'power' or 'decibel', got {self.kind!r}")
 
     @classmethod
     def geometric(cls, size, **kw):
@@ -204,7 +205,8 @@ def check_scaled(
     "Refuse bytes and standardised values."
     if not x.is_floating_point(): raise ValueError(f'augmentation expects floats in [0,1], got {x.dtype}')
     lo,hi = x.aminmax()
-    if lo< -1e-4 or hi>1+1e-4: raise ValueError(f'augmentation expects values in [0,1], got {lo:.4g} to {hi:.4g}: standardise after it')
+    if lo < -1e-4 or hi > 1 + 1e-4:
+        raise ValueError(f'augmentation expects values in [0,1], got {lo:.4g} to {hi:.4g}: standardise after it')
     return x
 
 # %% ../../nbs/learn/00_augment.ipynb #35b06469
@@ -251,6 +253,7 @@ def paired(
 )->dict: # Sensor name -> views, `(n,c,size,size)`
     "One view of each place, the same for all sensors, with colours of their own: for fusion."
     used = [views[k] for k in batch]
-    if len({(tuple(v.area),v.flips,v.turns) for v in used})>1: raise ValueError(f'paired sensors need the same area, flips and turns, got {used}')
+    if len({(tuple(v.area), v.flips, v.turns) for v in used}) > 1:
+        raise ValueError(f'paired sensors need the same area, flips and turns, got {used}')
     affine = random_affine(len(next(iter(batch.values()))), used[0], g)
     return {k: augment(x, views[k], g, affine) for k,x in batch.items()}

@@ -25,7 +25,8 @@ from .fusion import Classifier
 from .metrics import score
 from .pretrain import default_fabric, epoch_order, lr_at, sound_statistics, step_generator
 from ..data.sensors import Sensor
-from ..data.store import Progress, Store, batches
+from ..data.progress import Progress
+from ..data.store import Store, batches
 
 # %% ../../nbs/learn/06_downstream.ipynb #5d0c41aa
 @contextmanager

@@ -65,7 +65,8 @@ class Early(nn.Module):
         sensors, # Which they are, in channel order
     ):
         super().__init__()
-        if encoder.sensor!=stacked(*sensors): raise ValueError(f'encoder is for {encoder.sensor.name}, sensors are {[s.name for s in sensors]}')
+        if encoder.sensor != stacked(*sensors):
+            raise ValueError(f'encoder is for {encoder.sensor.name}, sensors are {[s.name for s in sensors]}')
         self.encoder,self.sensors,self.dim = encoder,list(sensors),encoder.dim
 
     def forward(self,
@@ -99,14 +100,19 @@ def fill(
     held = [batch[s.name] for s in sensors if s.name in batch]
     if not held: raise ValueError(f'batch has none of the sensors {[s.name for s in sensors]}, it holds {list(batch)}')
     n,_,*side = held[0].shape
-    return {s.name: batch[s.name] if s.name in batch else held[0].new_full((n,s.channels,*side), torch.nan) for s in sensors}
+    return {
+        s.name: batch[s.name] if s.name in batch else held[0].new_full((n, s.channels, *side), torch.nan)
+        for s in sensors
+    }
+
 
 def present(
     batch:dict, # From `fill`
 )->Tensor: # `(n,sensors)` bool
     "Which sensors each patch has."
     there = torch.stack([~x.isnan().flatten(1).any(1) for x in batch.values()], 1)
-    if not (some := there.any(1)).all(): raise ValueError(f'patch {int((~some).nonzero()[0])} of the batch has none of the sensors {list(batch)}')
+    if not (some := there.any(1)).all():
+        raise ValueError(f'patch {int((~some).nonzero()[0])} of the batch has none of the sensors {list(batch)}')
     return there
 
 # %% ../../nbs/learn/03_fusion.ipynb #0ab6cea4
@@ -158,8 +164,15 @@ class ConcatOrToken(Concat):
         "Every sensor through its own encoder, or its token."
         there = present(batch := fill(batch, self.sensors))
         zs = [encoded(e, batch[k], t) for (k,e),t in zip(self.encoders.items(), there.T)]
-        return torch.cat([self.absent[k].expand(len(there), -1) if z is None else torch.where(t[:,None], z, self.absent[k].to(z.dtype))
-                          for k,z,t in zip(self.encoders, zs, there.T)], 1)
+        return torch.cat(
+            [
+                self.absent[k].expand(len(there), -1)
+                if z is None
+                else torch.where(t[:, None], z, self.absent[k].to(z.dtype))
+                for k, z, t in zip(self.encoders, zs, there.T)
+            ],
+            1,
+        )
 
 # %% ../../nbs/learn/03_fusion.ipynb #355a1c38
 def average(
@@ -173,7 +186,8 @@ def same_width(
     encoders:dict, # Sensor name -> its `Encoder`
 )->int: # Their width
     "Refuse encoders whose embeddings cannot be added."
-    if len(widths := {e.dim for e in encoders.values()})>1: raise ValueError(f'embeddings differ in width: { {k: e.dim for k,e in encoders.items()} }')
+    if len(widths := {e.dim for e in encoders.values()}) > 1:
+        raise ValueError(f'embeddings differ in width: { {k: e.dim for k, e in encoders.items()} }')
     return widths.pop()
 
 # %% ../../nbs/learn/03_fusion.ipynb #e295e55b
@@ -261,8 +275,16 @@ class CrossAttention(Sum):
         "A sensor's cells, with what they find in the others', averaged."
         others = [j for j in range(cells.shape[1]) if j!=i]
         some,normed = there[:,others].any(1),self.norm(cells)
-        hidden = ~there[:,others] & some[:,None] # Attention over nothing is NaN: where no other is there, look at zeros and forget it
-        found,_ = self.attention(normed[:,i], k := normed[:,others].flatten(1, 2), k, hidden.repeat_interleave(cells.shape[2], 1), need_weights=False)
+        hidden = (
+            ~there[:, others] & some[:, None]
+        )  # Attention over nothing is NaN: where no other is there, look at zeros and forget it
+        found, _ = self.attention(
+            normed[:, i],
+            k := normed[:, others].flatten(1, 2),
+            k,
+            hidden.repeat_interleave(cells.shape[2], 1),
+            need_weights=False,
+        )
         return (cells[:,i]+found*some[:,None,None]).mean(1)
 
 # %% ../../nbs/learn/03_fusion.ipynb #90648a42
@@ -333,10 +355,18 @@ class Late(nn.Module):
     )->Tensor: # Logits, `(n,n_classes)`
         "Average of the sensors' answers."
         there = present(batch := fill(batch, self.sensors))
-        return self.averaged(branches({k: lambda x, k=k, v=v: v({k: x}) for k,v in self.voters.items()}, batch, there), there)
+        return self.averaged(
+            branches({k: lambda x, k=k, v=v: v({k: x}) for k, v in self.voters.items()}, batch, there), there
+        )
 
 # %% ../../nbs/learn/03_fusion.ipynb #f82d1b90
-FUSIONS = {'feature': ConcatOrToken, 'sum': Sum, 'gated': Gated, 'cross-attention': CrossAttention, 'mid': Mid} # Name -> trunk, from its encoders
+FUSIONS = {
+    'feature': ConcatOrToken,
+    'sum': Sum,
+    'gated': Gated,
+    'cross-attention': CrossAttention,
+    'mid': Mid,
+}  # Name -> trunk, from its encoders
 
 # %% ../../nbs/learn/03_fusion.ipynb #a9ced026
 class ModalityDropout(nn.Module):
@@ -359,7 +389,10 @@ class ModalityDropout(nn.Module):
         draw = lambda *shape: torch.rand(*shape, generator=self.generator).to(there.device)
         lost = draw(*there.shape).masked_fill(~there, -1).argmax(1) # Each sensor that is there, alike
         loses = (draw(len(there))<self.p) & (there.sum(1)>1)
-        return {k: torch.where((loses & (lost==i))[:,None,None,None], torch.nan, x) for i,(k,x) in enumerate(batch.items())}
+        return {
+            k: torch.where((loses & (lost == i))[:, None, None, None], torch.nan, x)
+            for i, (k, x) in enumerate(batch.items())
+        }
 
     def forward(self,
         batch:dict, # Sensor name -> patches in `[0,1]`, `(n,c,h,w)`; NaN or no sensor where absent

@@ -21,7 +21,8 @@ from ..data.files import BadInput, append_log, only_writer, read_log, reading, r
 from .losses import barlow_terms, dead_features, redundancy_floor
 from ..data.sensors import Sensor
 from ..data.splits import patch_keys
-from ..data.store import Progress, Store, band_statistics, batches
+from ..data.progress import Progress
+from ..data.store import Store, band_statistics, batches
 
 # %% ../../nbs/learn/04_pretrain.ipynb #5683e9e2
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ class Slides(Parameters):
     profile:str # Name, for titles
     figures:str # Folder of the tables that the other notebooks wrote
     talk:str # Folder of the talk's numbers
-    facts:dict[str,Fact] # What the runs were: data, budget, split, metric; keys as in `referee.FACTS`
+    facts:dict[str,Fact] # What the runs were: data, budget, split, metric; keys as in `slides.FACTS`
 
 # %% ../../nbs/paper/00_config.ipynb #50ee33da
 class Report(Parameters):
@@ -370,14 +370,16 @@ def prefixed(
 # %% ../../nbs/paper/00_config.ipynb #580f32da
 def imported_rooms(
     code:str, # Python
+    wing:str='', # Of the room that the code is of, such as 'learn'; '' for a notebook
     package:str='ssl_fusion',
-)->set: # Module names
+)->set: # Rooms with their wings, such as 'learn.losses'
     "Which rooms of the library a piece of code imports."
     found = set()
     for node in ast.walk(ast.parse(code)):
-        if not isinstance(node, ast.ImportFrom): continue
-        if node.level==1 and node.module: found.add(node.module.split('.')[0])
-        if node.level==0 and (node.module or '').startswith(package+'.'): found.add(node.module.split('.')[1])
+        if not isinstance(node, ast.ImportFrom) or not node.module: continue
+        if node.level==1: found.add(f'{wing}.{node.module}')
+        if node.level==2: found.add(node.module)
+        if node.level==0 and node.module.startswith(package+'.'): found.add(node.module.removeprefix(package+'.'))
     return found
 
 def notebook_code(
@@ -391,26 +393,27 @@ def notebook_code(
 def digest_of(
     code:str, # Python
     library='ssl_fusion', # Folder of the library
-    ignore=('config',), # Rooms that change no result: checking parameters, drawing
+    ignore=('paper.config',), # Rooms that change no result: checking parameters, drawing
 )->str: # 12 hexadecimal digits
     "A fingerprint of some code and of all rooms it imports, comments aside."
     found,todo = dict.fromkeys(ignore, '') | {'': ast.unparse(ast.parse(code))},imported_rooms(code)
     while todo := todo-set(found):
         room = todo.pop()
-        found[room] = ast.unparse(ast.parse((Path(library)/f'{room}.py').read_text()))
-        todo |= imported_rooms(found[room])
+        found[room] = ast.unparse(ast.parse(Path(library, *room.split('.')).with_suffix('.py').read_text()))
+        todo |= imported_rooms(found[room], room.split('.')[0])
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:12]
 
 def code_digest(
     notebook, # Path of an experiment
     library='ssl_fusion', # Folder of the library
-    ignore=('config',), # Rooms that change no result
+    ignore=('paper.config',), # Rooms that change no result
 )->str: # 12 hexadecimal digits
     "A fingerprint of all code that an experiment runs."
     return digest_of(notebook_code(notebook), library, ignore)
 
 def room_digest(
-    room:str, # Name of a module of the library
+    room:str, # Of the library, with its wing, such as 'paper.grid'
 )->str: # 12 hexadecimal digits
     "A fingerprint of a room and of all it imports."
-    return digest_of(f'from ssl_fusion.{room} import *', Path(__file__).parent if '__file__' in globals() else at_root('ssl_fusion'))
+    library = Path(__file__).parent.parent if '__file__' in globals() else at_root('ssl_fusion')
+    return digest_of(f'from ssl_fusion.{room} import *', library)

@@ -26,6 +26,7 @@ from ..learn.fusion import Classifier, Concat
 from ..learn.metrics import evaluate, intervals
 from ..learn.pretrain import default_fabric, sound_statistics
 from ..learn.records import Record, aligned_scores, environment, load_record, save_predictions, save_record
+from ..data.progress import rewrite_line, wipe_line
 from ..data.sensors import S2_BANDS, Sensor, sensor_named
 from ..data.simulate import S2_SIMULATED, simulate
 from ..data.splits import (PARTS, assign_split, label_fractions, leakage_table, load_fractions, load_split,
@@ -276,7 +277,7 @@ def run_arm(
 # %% ../../nbs/paper/01_grid.ipynb #b5c50b65
 def arm_config(
     bench:Bench,
-    room:str='experiments', # Whose code the cells run
+    room:str='paper.grid', # Whose code the cells run
 )->dict: # JSON-ready
     "What the cells of a grid depend on, besides arm, fraction and seed."
     own = {'store','out','cache','labels','split','split_label','arms','fractions','seeds','tuned_seeds','encoders'}
@@ -393,8 +394,6 @@ def show_cell(
     n:int, # Cells of the arm
 ):
     "Say on one line, rewritten in place, how far a grid is."
-    from IPython.display import clear_output
     r = load_record(path)
-    clear_output(wait=True)
-    print(f"{r.source} {r.initialisation} {r.strategy}: {i}/{n} cells, {r.fraction:g} % of the labels, seed {r.seed}", flush=True)
-    if i==n: clear_output()
+    rewrite_line(f'{r.source} {r.initialisation} {r.strategy}: {i}/{n} cells, {r.fraction:g} % of the labels, seed {r.seed}')
+    if i==n: wipe_line()

@@ -269,7 +269,7 @@ def run_robustness(
     bench:Bench, # Of a `Robustness`
 )->list: # Paths of the records
     "Frozen encoders, and the floors."
-    config = arm_config(bench, 'robustness')
+    config = arm_config(bench, 'paper.robustness')
     kinds = [(bench.cfg.initialisation,'TL'), *((floor,'floor') for floor in FLOORS)]
     return [p for kind in kinds for p in run_models(bench, *kind, config)]
 

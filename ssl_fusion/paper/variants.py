@@ -87,7 +87,7 @@ def run_variants(
     bench:Bench, # Of a `FusionVariants`
 )->list: # Paths of the records
     "Every row with every share of the labels."
-    cfg,base,paths,cloudy = bench.cfg,arm_config(bench, 'variants'),[],unmet_cloudy(bench)
+    cfg,base,paths,cloudy = bench.cfg,arm_config(bench, 'paper.variants'),[],unmet_cloudy(bench)
     parts = {'test': bench.parts['test'], 'cloudy': cloudy, 'clear control': matched(bench.store.index, cloudy, clear_test(bench))}
     rows = [swapped(r, cfg.stands_for) for r in load_variants(at_root(cfg.variants)).itertuples()]
     grid = [(r, f, s) for r in rows for f in cfg.fractions for s in cfg.tuned_seeds]

@@ -16,7 +16,7 @@ from torch import nn
 from ..data.geotiffs import Scene, pixel_of
 from ..data.scenes import Tiling, fill_gaps, read_window, scan_scene
 from .share import trained_reading
-from ..data.store import Progress
+from ..data.progress import Progress
 
 # %% ../../nbs/use/01_maps.ipynb #353c7c7f
 def scene_strips(
