@@ -33,7 +33,7 @@ def without_verdicts(
     "Profiles whose results have been explained but whose claims nobody has judged."
     return [p.parent.name for p in sorted(Path(folder).glob('*/README.md')) if not (p.parent/'claims.csv').exists()]
 
-# %% ../../nbs/paper/08_overview.ipynb #f6a380e6
+# %% ../../nbs/paper/08_overview.ipynb #98f4477e
 def seeds_of(
     folder, # Of figures: a folder a profile
 )->dict: # (profile, split) -> such as '3 seeds'
@@ -45,7 +45,7 @@ def seeds_of(
 # %% ../../nbs/paper/08_overview.ipynb #d94bfa21
 FILLS = {'supported': '#56B4E9', 'undecided': '#E5E5E5', 'not supported': '#E69F00', 'not run': '#FFFFFF'} # By verdict
 
-# %% ../../nbs/paper/08_overview.ipynb #90fbad4e
+# %% ../../nbs/paper/08_overview.ipynb #1b473d31
 NOT_COMPUTED = 'not computed'
 
 class Grid(NamedTuple):
@@ -77,7 +77,7 @@ def grid_of(
               for g in groups for c in claims}
     return Grid(claims, groups, strips)
 
-# %% ../../nbs/paper/08_overview.ipynb #5d14125f
+# %% ../../nbs/paper/08_overview.ipynb #2277c583
 def strip_row(
     table:pd.DataFrame, # From `all_verdicts`
     column:tuple, # Profile and split
@@ -102,8 +102,8 @@ def draw_strip(
     ax.text(x+.06, y+h/2, said, va='center', fontsize=8, c='.1' if ran else '.5')
     if ran: ax.text(x+w-.05, y+h/2, f'{row.supported}/{row.ran}', va='center', ha='right', fontsize=7, c='.3')
 
-# %% ../../nbs/paper/08_overview.ipynb #b61721e8
-LEFT,TAGS,WIDE = 2.2,.75,1.3 # Widths in inches: the claims, the names of strips, a column
+# %% ../../nbs/paper/08_overview.ipynb #2afc6f15
+LEFT,TAGS,WIDE = 2.2,.9,1.3 # Widths in inches: the claims, the names of strips, a column
 HEAD,STRIP,GAP = .95,.25,.1 # Heights in inches: the heads, a strip, what is between cells
 
 def layout(
@@ -140,7 +140,7 @@ def draw_heads(
         lines = [profile.replace('_', ' '), f'{split} split', seeds.get((profile,split), '')]
         ax.text(x+i*WIDE+.06, .32, '\n'.join(lines), fontsize=7.5, va='top', linespacing=1.35)
 
-# %% ../../nbs/paper/08_overview.ipynb #be1a2c3d
+# %% ../../nbs/paper/08_overview.ipynb #ff54c014
 def draw_row(
     ax:Axes,
     table:pd.DataFrame, # From `all_verdicts`
@@ -161,7 +161,7 @@ def draw_row(
             for j,column in enumerate(columns):
                 draw_strip(ax, (xs[g]+j*WIDE,y,WIDE,h), strip_row(table, column, claim, name))
 
-# %% ../../nbs/paper/08_overview.ipynb #11bbaa9b
+# %% ../../nbs/paper/08_overview.ipynb #e243604e
 def plot_overview(
     table:pd.DataFrame, # From `all_verdicts`
     seeds:dict={}, # From `seeds_of`
@@ -178,10 +178,10 @@ def plot_overview(
         for g,columns in grid.groups.items(): draw_heads(ax, xs[g], g, columns, seeds)
         ax.set(xlim=(0,right), ylim=(tops[-1],0)); ax.set_axis_off()
         handles = [Patch(fc=FILLS[v], ec='.8', label=v) for v in VERDICTS[:3]]
-        counts = dict(marker='$5/8$', ms=15, ls='', c='.3', mew=0, label='comparisons that hold, of those run')
+        counts = dict(marker='$5/8$', ms=15, ls='', c='.3', mew=0, label='of the comparisons hold')
         return dress(fig, title, '', [*handles, Line2D([], [], **counts)])
 
-# %% ../../nbs/paper/08_overview.ipynb #48e92d46
+# %% ../../nbs/paper/08_overview.ipynb #3331530b
 def overview_caption(
     without:Iterable[str]=(), # Profiles that have no verdicts, from `without_verdicts`
 )->str: # A few sentences
