@@ -6,7 +6,7 @@
 __all__ = ['METRICS', 'Ranking', 'check_scores', 'rank', 'ranked_ap', 'micro_ap_of', 'per_class_ap_of', 'macro_ap_of', 'hits_of',
            'accuracy_of', 'per_class_recall_of', 'metric_of', 'score', 'average_precision', 'per_class_ap', 'accuracy',
            'per_class_recall', 'author_metric', 'resampled_counts', 'percentile_interval', 'bootstrap',
-           'paired_bootstrap', 'mean_interval', 'named', 'evaluate', 'intervals']
+           'student_interval', 'mean_interval', 'named', 'evaluate', 'intervals']
 
 # %% ../../nbs/learn/05_metrics.ipynb #dc1efdf4
 import numpy as np
@@ -213,19 +213,16 @@ def bootstrap(
     f = metric_of(metric, scores, labels)
     return percentile_interval([f(counts) for counts in resampled_counts(len(labels), n, seed)], level)
 
-# %% ../../nbs/learn/05_metrics.ipynb #bc0ec2ca
-def paired_bootstrap(
-    metric:str, # Name in `METRICS`
-    a:np.ndarray, # Scores of one model, `(n_patches,k)`
-    b:np.ndarray, # Scores of the other for the same patches, `(n_patches,k)`
-    labels:np.ndarray, # `(n_patches,k)` of 0 and 1
-    n:int=1000, # Resamples
-    seed:int=0,
+# %% ../../nbs/learn/05_metrics.ipynb #6717eded
+def student_interval(
+    estimate, # A number, or many
+    se, # Standard error, one an estimate
+    df, # Degrees of freedom of the standard error; `inf`: the normal distribution
     level:float=.95, # Confidence
-)->np.ndarray: # Low and high of `a` less `b`
-    "Percentile bootstrap interval of the difference of two models, over the patches they share."
-    f,g = metric_of(metric, a, labels),metric_of(metric, b, labels)
-    return percentile_interval([f(counts)-g(counts) for counts in resampled_counts(len(labels), n, seed)], level)
+)->np.ndarray: # Low and high, `(2,)` or `(2,k)`
+    "Student's t interval of an estimate."
+    half = student_t.ppf((1+level)/2, df)*np.asarray(se)
+    return np.stack([estimate-half, estimate+half])
 
 # %% ../../nbs/learn/05_metrics.ipynb #b0452e1b
 def mean_interval(
@@ -235,8 +232,7 @@ def mean_interval(
     "Student's t interval of the mean over seeds."
     values = np.asarray(values, float)
     if len(values)<2: return np.full(2, np.nan)
-    half = student_t.ppf((1+level)/2, len(values)-1)*values.std(ddof=1)/np.sqrt(len(values))
-    return values.mean()+np.array([-half, half])
+    return student_interval(values.mean(), values.std(ddof=1)/np.sqrt(len(values)), len(values)-1, level)
 
 # %% ../../nbs/learn/05_metrics.ipynb #3c144606
 def named(
