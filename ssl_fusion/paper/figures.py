@@ -97,8 +97,9 @@ def summarise(
 )->dict: # Mean, low, high, number of seeds, kind of interval
     "Mean of a metric over seeds, with its interval."
     n,bounds = len(rows),[f'{metric}_lo', f'{metric}_hi']
+    has_bounds = set(bounds)<=set(rows) and rows[bounds].notna().all(axis=None)
     if n>=3 and rows[metric].nunique()>1: (lo,hi),kind = mean_interval(rows[metric]),'t over seeds'
-    elif set(bounds)<=set(rows) and rows[bounds].notna().all(axis=None): (lo,hi),kind = rows[bounds].mean(),'bootstrap over test patches'
+    elif has_bounds: (lo,hi),kind = rows[bounds].mean(),'bootstrap over test patches'
     else: lo,hi,kind = np.nan,np.nan,''
     return dict(mean=rows[metric].mean(), lo=lo, hi=hi, n_seeds=n, interval=kind)
 
@@ -108,7 +109,8 @@ def in_order(
 )->pd.DataFrame: # The same rows, numbered anew
     "Sort by dataset, split, source, strategy and fraction, in the order of the figures."
     order = {name: i for i,name in enumerate([*SOURCES, *STRATEGIES, *FLOORS])}
-    return table.sort_values([c for c in ARM if c in table], key=lambda c: c.map(order) if c.name in ('source','strategy') else c, ignore_index=True)
+    def rank(c): return c.map(order) if c.name in ('source','strategy') else c
+    return table.sort_values([c for c in ARM if c in table], key=rank, ignore_index=True)
 
 # %% ../../nbs/paper/04_figures.ipynb #bae7eefa
 def scored(
@@ -117,7 +119,8 @@ def scored(
 )->pd.DataFrame: # Those that have it, `strategy` as in the figures
     "The runs that have a metric."
     ran = records.status=='ok'
-    if metric not in records and ran.any(): raise ValueError(f'no record has the metric {metric!r}; there are {[m for m in METRIC_LABELS if m in records]}')
+    there = [m for m in METRIC_LABELS if m in records]
+    if metric not in records and ran.any(): raise ValueError(f'no record has the metric {metric!r}; there are {there}')
     records = records if metric in records else records.assign(**{metric: np.nan}) # Where nothing was run
     return records.assign(strategy=strategy_labels(records))[records.status=='ok'].dropna(subset=metric)
 
@@ -128,10 +131,12 @@ def label_efficiency(
 )->pd.DataFrame: # One row a source, strategy and fraction
     "Mean and interval of a metric over the label fractions; arms that were not run are kept as such."
     ran,absent = scored(records, metric),records.assign(strategy=strategy_labels(records))[records.status=='not run']
-    table = [dict(zip(ARM, arm), metric=metric, **summarise(rows, metric), status='ok', reason='') for arm,rows in ran.groupby(ARM)]
+    table = [dict(zip(ARM, arm), metric=metric, **summarise(rows, metric), status='ok', reason='')
+             for arm,rows in ran.groupby(ARM)]
     table += [dict(zip(ARM, arm), metric=metric, n_seeds=0, interval='', status='not run', reason=rows.reason.iloc[0])
               for arm,rows in absent.groupby(ARM)]
-    return in_order(pd.DataFrame(table, columns=[*ARM,'metric','mean','lo','hi','n_seeds','interval','status','reason']))
+    columns = [*ARM,'metric','mean','lo','hi','n_seeds','interval','status','reason']
+    return in_order(pd.DataFrame(table, columns=columns))
 
 # %% ../../nbs/paper/04_figures.ipynb #408c48ee
 def dataset_label(
@@ -139,7 +144,8 @@ def dataset_label(
 )->str: # Such as 'EuroSAT RGB' or 'SIMULATED patches (BigEarthNet v2 format)'
     "Names of the datasets, saying which are simulated."
     pairs = table[['dataset','simulated']].drop_duplicates().itertuples(index=False)
-    return ', '.join(f'SIMULATED patches ({DATASETS.get(d, d)} format)' if sim else DATASETS.get(d, d) for d,sim in pairs)
+    named = [(DATASETS.get(d, d), simulated) for d,simulated in pairs]
+    return ', '.join(f'SIMULATED patches ({d} format)' if simulated else d for d,simulated in named)
 
 # %% ../../nbs/paper/04_figures.ipynb #f739665e
 def spread_label(
@@ -168,11 +174,12 @@ def caption(
     "What a table or figure shows: dataset, split, metric, seeds, interval, what was not run."
     ran,absent = (table[table.status=='ok'],not_run_label(table)) if 'status' in table else (table[table.n_seeds>0],'')
     on = [f'{", ".join(table.evaluated_on.unique())} set'] if 'evaluated_on' in table else []
-    parts = [dataset_label(table), f'split: {", ".join(table.split.unique())}', *on,
-             ', '.join(METRIC_LABELS.get(m, m) for m in table.metric.unique()), spread_label(ran) if len(ran) else '', absent]
+    metrics = ', '.join(METRIC_LABELS.get(m, m) for m in table.metric.unique())
+    spread = spread_label(ran) if len(ran) else ''
+    parts = [dataset_label(table), f'split: {", ".join(table.split.unique())}', *on, metrics, spread, absent]
     return '; '.join(p for p in parts if p)+'.'
 
-# %% ../../nbs/paper/04_figures.ipynb #6cd0dd10
+# %% ../../nbs/paper/04_figures.ipynb #cff87942
 def headline(
     table:pd.DataFrame, # With columns `dataset`, `simulated` and `metric`
     what:str, # Ends the title, such as 'by share of labels used'
@@ -182,7 +189,7 @@ def headline(
     where = '' if table.simulated.any() else f' on {dataset_label(table)}'
     return f'{metric[0].upper()}{metric[1:]}{where} {what}'
 
-# %% ../../nbs/paper/04_figures.ipynb #2da20a80
+# %% ../../nbs/paper/04_figures.ipynb #4a4fc92d
 def separate_labels(
     wanted:Iterable[float], # Centre of each label, if it were alone
     heights:Iterable[float], # Of each label, in the same unit
@@ -199,7 +206,7 @@ def separate_labels(
     placed[order] = np.clip(base, low, max(low, high-tops[-1]))+piled
     return placed
 
-# %% ../../nbs/paper/04_figures.ipynb #16c2f4ab
+# %% ../../nbs/paper/04_figures.ipynb #0ddde5b2
 class LineEnd(NamedTuple):
     "Where a line ends, and its name."
     name:str # May have several rows
@@ -207,20 +214,21 @@ class LineEnd(NamedTuple):
     y:float
     colour:str
 
-# %% ../../nbs/paper/04_figures.ipynb #a6665045
+# %% ../../nbs/paper/04_figures.ipynb #c44a2234
 def name_lines(
     ax:Axes, # Of a figure whose heading is set: heights of panels do not change any more
     ends:list[LineEnd],
     size:float=8, # Of the letters, in points
 )->None:
-    "Write names at the right edge of a panel, each at the height where its line ends, moved apart where they would overlap."
+    "Write names at the right edge of a panel, where their lines end, moved apart where they would overlap."
     if not ends: return
     ax.figure.draw_without_rendering()
     height = ax.get_window_extent().height/ax.figure.dpi*72 # points
     at = ax.transAxes.inverted().transform(ax.transData.transform([(e.x, e.y) for e in ends])).clip(0, 1)
     centres = separate_labels(at[:,1], [(1.2*size*(1+e.name.count('\n'))+2)/height for e in ends])
     for e,(x,y),centre in zip(ends, at, centres):
-        ax.plot([x, 1.02], [y, centre], ':' if x<.9 else '-', c=e.colour, lw=.6, transform=ax.transAxes, clip_on=False, zorder=1)
+        joint = dict(c=e.colour, ls=':' if x<.9 else '-', lw=.6, clip_on=False, zorder=1)
+        ax.plot([x, 1.02], [y, centre], transform=ax.transAxes, **joint)
         dark = tuple(.7*c for c in mpl.colors.to_rgb(e.colour))
         ax.text(1.03, centre, e.name, transform=ax.transAxes, va='center', fontsize=size, c=dark, linespacing=1.05)
 
@@ -235,7 +243,8 @@ def draw_strategies(
         s = STRATEGIES[label]
         if len(r)==1: ax.errorbar(r.fraction, r['mean'], [r['mean']-r.lo, r.hi-r['mean']], c=s.colour, lw=1.2)
         ax.fill_between(r.fraction, r.lo, r.hi, color=s.colour, alpha=.15, lw=0)
-        ax.plot(r.fraction, r['mean'], s.dash, c=s.colour, marker=s.marker, **dict(mec='w', mew=.6, ms=6.5 if s.marker=='o' else 4.8)|marker)
+        look = dict(mec='w', mew=.6, ms=6.5 if s.marker=='o' else 4.8)|marker # A disc can be seen under a square
+        ax.plot(r.fraction, r['mean'], s.dash, c=s.colour, marker=s.marker, **look)
 
 # %% ../../nbs/paper/04_figures.ipynb #c5d5deed
 def draw_floors(
@@ -246,7 +255,7 @@ def draw_floors(
     for label,r in rows[rows.strategy.isin(FLOORS)].groupby('strategy', sort=False):
         ax.plot(r.fraction, r['mean'], FLOORS[label].dash, c=FLOORS[label].colour, lw=.8, zorder=1)
 
-# %% ../../nbs/paper/04_figures.ipynb #39c5b3de
+# %% ../../nbs/paper/04_figures.ipynb #47bddd57
 class Panel(NamedTuple):
     "What one panel shows."
     title:str
@@ -255,12 +264,12 @@ class Panel(NamedTuple):
 
     def marker(self)->dict: return dict(mfc='w', mec=None, mew=.9, ms=4.5) if self.is_talk else {}
 
-# %% ../../nbs/paper/04_figures.ipynb #d04ce7ec
+# %% ../../nbs/paper/04_figures.ipynb #5f8caecf
 def list_panels(
     table:pd.DataFrame, # From `label_efficiency`: one dataset and metric
     talk:pd.DataFrame|None, # From `load_talk`
 )->list[Panel]: # Ours, then the talk's
-    "A panel for each source and split, with what was run; then the talk's values for the same source, metric and a random split."
+    "A panel for each source and split, with what was run; then the talk's for the same source, metric and split."
     keys,ran = list(table.groupby(['source','split'], sort=False).groups),table[table.status=='ok']
     ours = [(s, split, ran[(ran.source==s) & (ran.split==split)]) for s,split in keys]
     talk = pd.DataFrame(columns=['source','strategy','metric','value']) if talk is None else talk
@@ -270,14 +279,15 @@ def list_panels(
     def name(whose, source, split):
         parts = [whose]*bool(theirs)+[SOURCES.get(source, source)]*(table.source.nunique()>1 or not theirs)
         return '\n'.join(parts+[f'{split} split']*(table.split.nunique()>1 or bool(theirs)))
-    return [Panel(name('here', s, split), rows) for s,split,rows in ours]+[Panel(name('the talk', s, split), rows, True) for s,split,rows in theirs]
+    panels = [Panel(name('here', s, split), rows) for s,split,rows in ours]
+    return panels+[Panel(name('the talk', s, split), rows, True) for s,split,rows in theirs]
 
 # %% ../../nbs/paper/04_figures.ipynb #d829efa4
 def set_limits(
     axs:Iterable[Axes], # The panels, which share their y axis
     rows:pd.DataFrame, # Of all panels
 )->None:
-    "Limits of the shared axis: all but a floor far below, such as the class prior of ten classes, which would squeeze the rest."
+    "Limits of the shared axis: all but a floor far below, as the prior of ten classes is: it would squeeze the rest."
     floor = rows.strategy.isin(FLOORS)
     values = rows.loc[~floor, ['mean','lo','hi']].to_numpy(float).ravel()
     if not np.isfinite(values).any(): return
@@ -287,14 +297,16 @@ def set_limits(
     for ax in axs: ax.set_ylim(low-.05*(high-low or 1), high+.05*(high-low or 1))
 
 # %% ../../nbs/paper/04_figures.ipynb #7a64e962
+FOLDED = {'ImageNet, EfficientNet-Lite0': 'EfficientNet-Lite0,\nImageNet', 'statistics +': 'statistics\n+'}
+
 def line_name(
     label:str, # Of a strategy or floor
     rows:pd.DataFrame, # Its points
     low:float, # Lower limit of the axis
 )->str: # At the end of its line, in one or two rows
     "Name of a line in the figure, with its value where it leaves the axis below."
-    label,least,last = label.replace('ImageNet, EfficientNet-Lite0', 'EfficientNet-Lite0,\nImageNet'),rows['mean'].min(),rows['mean'].iloc[-1]
-    if label.startswith('image statistics'): label = 'image statistics\n+ linear'
+    least,last = rows['mean'].min(),rows['mean'].iloc[-1]
+    for wide,folded in FOLDED.items(): label = label.replace(wide, folded)
     if last<low: return f'{label}: {last:.2f}\n(below)'
     return label if least>=low else f'{label}\n(from {least:.2f}, below)'
 
@@ -333,14 +345,15 @@ def add_heading(
     widths = [.42+.063*len(k.get_label()) for k in handles] # inches: a line and its space, a letter
     ncols = max(1, len(handles) if sum(widths)<=w else int(w/max(widths)))
     top = .34+.19*-(-len(handles)//ncols) # inches
-    fig.get_layout_engine().set(rect=(0, below/h, 1, 1-(top+below)/h))
-    fig.text(.1/w, 1-.08/h, title, va='top', fontsize=10.5, weight='bold')
-    if simulated: fig.text(1-.1/w, 1-.08/h, 'SIMULATED', ha='right', va='top', fontsize=10.5, weight='bold', c='#D55E00')
+    fig.get_layout_engine().set(rect=(0, below/h, 1-.08/w, 1-(top+below)/h))
+    bold = dict(va='top', fontsize=10.5, weight='bold')
+    fig.text(.1/w, 1-.08/h, title, **bold)
+    if simulated: fig.text(1-.1/w, 1-.08/h, 'SIMULATED', ha='right', c='#D55E00', **bold)
     if handles: fig.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1-.28/h), ncols=ncols, borderaxespad=0,
                            columnspacing=1.2, handlelength=1.5)
     return fig
 
-# %% ../../nbs/paper/04_figures.ipynb #d94004c1
+# %% ../../nbs/paper/04_figures.ipynb #b8517720
 def dress(
     fig:Figure, # With constrained layout
     title:str,
@@ -368,16 +381,17 @@ def plot_label_efficiency(
         fig = Figure((max(WIDTH, 1.6+1.8*len(panels)), 4.2), layout='constrained')
         axs = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax,panel in zip(axs, panels):
-            draw_floors(ax, panel.rows); draw_strategies(ax, panel.rows, **panel.marker()); set_fraction_axis(ax, len(panels)>2)
-            ax.set_title(panel.title)
+            draw_floors(ax, panel.rows); draw_strategies(ax, panel.rows, **panel.marker())
+            set_fraction_axis(ax, len(panels)>2); ax.set_title(panel.title)
         set_limits(axs, pd.concat([p.rows for p in panels]))
         axs[0].set_ylabel(METRIC_LABELS.get(table.metric.iloc[0], table.metric.iloc[0]))
         add_heading(fig, title or headline(table, 'by share of labels used'), simulated=table.simulated.any())
-        for i,(ax,panel) in enumerate(zip(axs, panels)): name_lines(ax, line_ends(panel, panels[i+1:], ax.get_ylim()[0]))
+        low = axs[0].get_ylim()[0]
+        for i,(ax,panel) in enumerate(zip(axs, panels)): name_lines(ax, line_ends(panel, panels[i+1:], low))
         return fig
 
-# %% ../../nbs/paper/04_figures.ipynb #63a42051
-STANDIN_NOTE = ' EfficientNet-Lite0 stands in for the ResNet18 of the talk: another network, with ImageNet weights of its own.'
+# %% ../../nbs/paper/04_figures.ipynb #91307e74
+STANDIN_NOTE = " EfficientNet-Lite0 stands in for the talk's ResNet18: another network with its own ImageNet weights."
 FAIR_NOTE = ' *Fair*: with the preprocessing that the weights expect.'
 TALK_NOTE = " Open markers: the talk's values, random split, read off its chart to ±0.005."
 
@@ -396,7 +410,8 @@ def load_talk(
 )->pd.DataFrame: # dataset, source, strategy, fraction, metric, value
     "The talk's published numbers."
     eurosat = pd.read_csv(Path(folder)/'eurosat.csv').rename(columns=dict(accuracy='value'))
-    fusion = pd.read_csv(Path(folder)/'fusion_variants.csv').rename(columns=dict(map='value')).query('experiment in ["a","b","d"]')
+    fusion = pd.read_csv(Path(folder)/'fusion_variants.csv').rename(columns=dict(map='value'))
+    fusion = fusion[fusion.experiment.isin(['a','b','d'])]
     tables = [fusion.assign(dataset='bigearthnet', strategy='', metric='author_micro_ap'),
               eurosat.assign(dataset='eurosat', source='RGB', metric='accuracy')]
     return pd.concat(tables, ignore_index=True)[['dataset','source','strategy','fraction','metric','value']]
@@ -418,15 +433,19 @@ def talk_table(
 )->pd.DataFrame: # One row a published number, dataset and split
     "The talk's numbers against ours."
     records = records[records.evaluated_on=='test'].assign(family=lambda t: t.dataset.str.split('-').str[0])
-    talk = talk[talk.dataset.isin(records.family)].rename(columns=dict(dataset='family', value='talk')).replace(dict(strategy={'': 'Scratch'}))
+    talk = talk[talk.dataset.isin(records.family)].rename(columns=dict(dataset='family', value='talk'))
+    talk = talk.replace(dict(strategy={'': 'Scratch'}))
     if talk.empty: raise ValueError(f'the talk has no numbers for {records.dataset.unique().tolist()}')
     exact = dict(author_micro_ap='micro_ap', accuracy='accuracy')
-    ours = pd.concat([label_efficiency(records, m).assign(exact=label_efficiency(records, exact[m])['mean']) for m in talk.metric.unique()])
+    ours = pd.concat([label_efficiency(records, m).assign(exact=label_efficiency(records, exact[m])['mean'])
+                      for m in talk.metric.unique()])
     ours['family'] = ours.dataset.str.split('-').str[0]
     protocols = ours[['family','dataset','simulated','split']].drop_duplicates()
-    table = talk.merge(protocols, on='family').merge(ours, how='left', on=[*protocols, 'source','strategy','fraction','metric'])
-    table = table.assign(ours=table['mean'], difference=table['mean']-table.talk, note=table.apply(talk_note, axis=1), seeds=table.n_seeds.fillna(0).astype(int))
-    return in_order(table)[['dataset','simulated','split','source','strategy','fraction','metric','talk','ours','difference','exact','seeds','note']]
+    arm = ['source','strategy','fraction','metric']
+    table = talk.merge(protocols, on='family').merge(ours, how='left', on=[*protocols, *arm])
+    table = table.assign(ours=table['mean'], difference=table['mean']-table.talk, note=table.apply(talk_note, axis=1),
+                         seeds=table.n_seeds.fillna(0).astype(int))
+    return in_order(table)[['dataset','simulated','split',*arm,'talk','ours','difference','exact','seeds','note']]
 
 # %% ../../nbs/paper/04_figures.ipynb #6f864ae9
 def as_text(
@@ -462,7 +481,8 @@ def difference(
     paired = a[metric].to_numpy()-b[metric].to_numpy()
     if n>=3 and np.ptp(paired)>1e-9: (lo,hi),kind = mean_interval(paired),'t over seeds, paired'
     else:
-        lo,hi = gain-np.hypot(a_['mean']-a_['lo'], b_['hi']-b_['mean']),gain+np.hypot(a_['hi']-a_['mean'], b_['mean']-b_['lo'])
+        lo = gain-np.hypot(a_['mean']-a_['lo'], b_['hi']-b_['mean'])
+        hi = gain+np.hypot(a_['hi']-a_['mean'], b_['mean']-b_['lo'])
         kind = 'bootstrap over test patches, combined as if independent' if np.isfinite(lo) else ''
     return dict(gain=gain, lo=lo, hi=hi, n_seeds=n, interval=kind)
 
@@ -480,7 +500,8 @@ def label_gain(
     table,by = [],[c for c in ARM if c!='strategy']
     for arm,rows in scored(records, metric).groupby(by):
         has = dict(list(rows.groupby('strategy')))
-        table += [dict(zip(by, arm), strategy=s, metric=metric, over=over, **difference(has[s], has[over], metric)) for s in of if {s,over}<=set(has)]
+        table += [dict(zip(by, arm), strategy=s, metric=metric, over=over, **difference(has[s], has[over], metric))
+                  for s in of if {s,over}<=set(has)]
     return in_order(pd.DataFrame(table, columns=COLUMNS))
 
 # %% ../../nbs/paper/04_figures.ipynb #fd22e33a
@@ -494,7 +515,8 @@ def fusion_gain(
         has = dict(list(rows.groupby('source')))
         if not {'S1','S2','S1+S2'}<=set(has): continue
         best = max(('S1','S2'), key=lambda s: has[s][metric].mean())
-        table.append(dict(zip(by, arm), source='S1+S2', metric=metric, over=best, **difference(has['S1+S2'], has[best], metric)))
+        gain = difference(has['S1+S2'], has[best], metric)
+        table.append(dict(zip(by, arm), source='S1+S2', metric=metric, over=best, **gain))
     return in_order(pd.DataFrame(table, columns=COLUMNS))
 
 # %% ../../nbs/paper/04_figures.ipynb #7b0e3080
@@ -507,7 +529,8 @@ def load_log(
         try: rows.append(json.loads(line))
         except json.JSONDecodeError: raise ValueError(f'{path}, line {i} is not JSON: {line[:40]}') from None
     table = pd.DataFrame(rows)
-    if absent := {'step','lr','invariance','redundancy','dead_features'}-set(table): raise ValueError(f'{path} does not log {sorted(absent)}')
+    absent = {'step','lr','invariance','redundancy','dead_features'}-set(table)
+    if absent: raise ValueError(f'{path} does not log {sorted(absent)}')
     return table.drop_duplicates('step', keep='last').sort_values('step', ignore_index=True)
 
 # %% ../../nbs/paper/04_figures.ipynb #969dc138
@@ -518,7 +541,7 @@ def pretraining_curves(
     return pd.concat([load_log(path).assign(run=name) for name,path in logs.items()], ignore_index=True)
 
 # %% ../../nbs/paper/04_figures.ipynb #1a44c5fd
-RUN_COLOURS = '#009E73', '#CC79A7', '#0072B2', '#E69F00', '#000000', '#56B4E9' # Of runs, which are named at the ends of their lines
+RUN_COLOURS = '#009E73', '#CC79A7', '#0072B2', '#E69F00', '#000000', '#56B4E9' # Of runs, whose lines are named
 
 # %% ../../nbs/paper/04_figures.ipynb #5895bad3
 def set_log_axis(
@@ -547,11 +570,12 @@ def plot_pretraining(
             if column=='redundancy': ax.axhline(1, c='.5', ls=':', lw=1)
             ax.yaxis.set_major_formatter('{x:g}')
         add_heading(fig, title, simulated=simulated)
-        ends = [LineEnd(name.replace(', ', ',\n'), r.step.iloc[-1], r.redundancy.iloc[-1], c) for (name,r),c in zip(runs.items(), RUN_COLOURS)]
+        ends = [LineEnd(name.replace(', ', ',\n'), r.step.iloc[-1], r.redundancy.iloc[-1], c)
+                for (name,r),c in zip(runs.items(), RUN_COLOURS)]
         name_lines(axs[-1], ends)
         return fig
 
-# %% ../../nbs/paper/04_figures.ipynb #3bab4746
+# %% ../../nbs/paper/04_figures.ipynb #47d4537d
 def pretraining_caption(
     table:pd.DataFrame, # From `pretraining_curves`
     data:str='', # Dataset, split, views: what the logs do not know
@@ -567,7 +591,8 @@ def save_picture(
 )->list[Path]: # The `.svg` and `.png` files
     "Write a figure, deterministically."
     svg,png = (Path(f'{stem}.{suffix}') for suffix in ('svg','png'))
-    with mpl.rc_context({'svg.hashsalt': 'ssl_fusion'}), replacing(svg) as f: fig.savefig(f, format='svg', metadata={'Date': None})
+    with mpl.rc_context({'svg.hashsalt': 'ssl_fusion'}), replacing(svg) as f:
+        fig.savefig(f, format='svg', metadata={'Date': None})
     with replacing(png) as f: fig.savefig(f, format='png', dpi=150, metadata={'Software': None})
     return [svg, png]
 
@@ -589,7 +614,7 @@ def save_table(
     with replacing(path) as f: table.to_csv(f, index=False, float_format='%.6g', lineterminator='\n')
     return path
 
-# %% ../../nbs/paper/04_figures.ipynb #f0971b59
+# %% ../../nbs/paper/04_figures.ipynb #1e9d749d
 def load_table(
     path:str|Path, # A `.csv` file from `save_table`
 )->pd.DataFrame: # As it was saved: empty text is empty, not missing
@@ -600,7 +625,7 @@ def load_table(
 
 TEXT_COLUMNS = 'source model family condition training interval reason note'.split() # That may be empty in all rows
 
-# %% ../../nbs/paper/04_figures.ipynb #b5f1f69b
+# %% ../../nbs/paper/04_figures.ipynb #c64f7113
 def replace_rows(
     table:pd.DataFrame, # From `load_table`
     rows:pd.DataFrame, # Renewed ones, such as from `label_efficiency`
@@ -608,7 +633,8 @@ def replace_rows(
 )->pd.DataFrame: # The table in its order, with these rows instead of those of the same arms
     "Put renewed rows into a table."
     by = list(by)
-    if rows.duplicated(by).any(): raise ValueError(f'rows twice for {rows[rows.duplicated(by)][by].to_numpy().tolist()}')
+    twice = rows[rows.duplicated(by)][by]
+    if len(twice): raise ValueError(f'rows twice for {twice.to_numpy().tolist()}')
     if odd := set(rows) ^ set(table): raise ValueError(f'rows and table differ in columns {sorted(odd)}')
     keys = pd.MultiIndex.from_frame(rows[by])
     kept = table[~pd.MultiIndex.from_frame(table[by]).isin(keys)]
