@@ -266,9 +266,9 @@ class Site:
         "What a figure is, what it was drawn from, and where that can be had."
         here = f'figures/{profile}/{name}'
         known = self.known(name)
-        parts = [f'**{known.get("title", title(name).capitalize())}.**', known.get('caption', '').strip(),
-                 describe(self.root/'figures'/profile, name)]
-        if self.is_simulated(profile, name): parts.append('*Simulated data.*')
+        facts = describe(self.root/'figures'/profile, name)
+        parts = [f'**{known.get("title", title(name).capitalize())}.**', known.get('caption', '').strip(), facts]
+        if self.is_simulated(profile, name) and 'SIMULATED' not in facts: parts.append('*Simulated data.*')
         files = [f'[{s.upper()}]({here}.{s})' for s in ('csv','svg','png') if (self.root/f'{here}.{s}').exists()]
         return ' '.join(p for p in [*parts, 'Files: '+', '.join(files)+'.'] if p)
 
