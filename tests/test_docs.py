@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 import pytest
+from redraw import describe
 from docs import Site, build, settings, terminal
 from reference import read_module
 
@@ -70,6 +71,11 @@ def test_every_figure_is_shown_with_its_table(site, pages, profile):
     for name in {p.stem for p in folder.iterdir() if p.suffix in ('.svg','.png')}:
         assert any(re.fullmatch(rf'.*_images/{name}\d*\.(svg|png)', x) for x in page.loads), name
         if (folder/f'{name}.csv').exists(): assert any(x.endswith(f'/{name}.csv') for x in page.links), name
+        assert all(part in ' '.join(' '.join(page.texts).split()) for part in said_of(folder, name)), f'{name}: what it shows'
+
+def said_of(folder, name):
+    "Parts of a figure's caption that have no markup."
+    return [part for part in re.split(r"[.;*'\"]", describe(folder, name)) if part and ':' in part]
 
 def test_talk_stands_beside_ours(site, pages):
     "1 % of the labels from scratch: ours and the talk's, as in talk_and_ours.csv."

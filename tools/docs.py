@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 from posixpath import dirname, normpath, relpath
 import yaml
+from redraw import describe
 from reference import module_page, read_module, symbols
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -265,12 +266,18 @@ class Site:
         "What a figure is, what it was drawn from, and where that can be had."
         here = f'figures/{profile}/{name}'
         known = self.known(name)
-        parts = [f'**{known.get("title", title(name).capitalize())}.**', known.get('caption', '').strip()]
-        if (self.root/f'{here}.csv').exists():
-            rows = self.rows(f'{here}.csv')
-            if any(r.get('simulated')=='True' for r in rows): parts.append('*Simulated data.*')
+        facts = describe(self.root/'figures'/profile, name)
+        parts = [f'**{known.get("title", title(name).capitalize())}.**', known.get('caption', '').strip(), facts]
+        if self.is_simulated(profile, name) and 'SIMULATED' not in facts: parts.append('*Simulated data.*')
         files = [f'[{s.upper()}]({here}.{s})' for s in ('csv','svg','png') if (self.root/f'{here}.{s}').exists()]
         return ' '.join(p for p in [*parts, 'Files: '+', '.join(files)+'.'] if p)
+
+    def is_simulated(self, profile, name):
+        "Whether a figure's table says so, or, where it does not say, the profile."
+        path = f'figures/{profile}/{name}.csv'
+        rows = self.rows(path) if (self.root/path).exists() else []
+        said = {r['simulated'] for r in rows if 'simulated' in r}
+        return 'True' in said if said else self.profiles[profile].get('dataset')=='simulated'
 
     def figure(self, profile, name):
         here = f'figures/{profile}/{name}'
