@@ -11,6 +11,7 @@ import json
 import numpy as np
 import pandas as pd
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from .archives import Archive, locate, patch_index

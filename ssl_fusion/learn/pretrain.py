@@ -301,45 +301,6 @@ def pretrain(
         what = fabric,store,sensor,positions,folder,views,recipe,seed,backbone
         return pretrain_alone(*what, keep_every, save_every)
 
-def pretrain_alone(
-    fabric:Fabric, # This and what follows as in `pretrain`
-    store:Store, # Patches
-    sensor:Sensor, # Whose bands
-    positions, # Patches to train on, `(n,)`
-    folder:Path, # Gets all files
-    views:Views, # How the two views differ
-    recipe:Recipe, # Epochs, batch, learning rate, loss, projector
-    seed:int, # Of weights, order and views
-    backbone:str, # Of the encoder
-    keep_every:int, # Epochs between two encoders that are kept
-    save_every:float, # Seconds between two checkpoints
-)->Path: # Of the encoder
-    "Do what `pretrain` says, as the only one in the folder."
-    run = run_identity(store, sensor, positions, views, recipe, seed, backbone)
-    about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
-    side = store.arrays[sensor.source].shape[-1]
-    made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run,
-                reading=store.reading, pixel=store.reading.get('pixel', ''))
-    done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
-    seen = patch_keys(store.index.iloc[positions])
-    check_encoders(folder, run)
-    statistics = sound_statistics(store, sensor, positions)
-    encoder = check_fits(scratch_encoder(sensor, *statistics, backbone, seed, window=views.size), views.size)
-    with seeded(seed): twins = Twins(encoder, recipe.projector)
-    adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    twins,adam = fabric.setup(twins, adam)
-    first = load_checkpoint(checkpoint, twins, adam, **run)
-    if fabric.is_global_zero: rewind_log(folder/'log.jsonl', first*(len(positions)//recipe.batch_size))
-    saved = time.monotonic()
-    for epoch in train(fabric, twins, adam, store, positions, views, recipe, folder, seed, first):
-        if not fabric.is_global_zero: continue
-        if epoch==recipe.epochs or time.monotonic()-saved>=save_every:
-            save_checkpoint(checkpoint, twins, adam, epochs_done=epoch, **run)
-            saved = time.monotonic()
-        if keep_every and epoch%keep_every==0: save_encoder(encoder, folder/f'encoder_epoch{epoch:04}.safetensors', seen, epochs_done=epoch, **made)
-    if fabric.is_global_zero: save_encoder(encoder, done, seen, epochs_done=recipe.epochs, **made)
-    return done
-
 # %% ../../nbs/learn/04_pretrain.ipynb #29f5a78a
 def pretrain_alone(
     fabric:Fabric, # This and what follows as in `pretrain`
@@ -355,15 +316,17 @@ def pretrain_alone(
     save_every:float, # Seconds between two checkpoints
 )->Path: # Of the encoder
     "Do what `pretrain` says, as the only one in the folder."
-    if len(positions)<recipe.batch_size: raise ValueError(f'batch_size {recipe.batch_size} exceeds the {len(positions)} patches to train on')
     run = run_identity(store, sensor, positions, views, recipe, seed, backbone)
-    about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)), patches=len(positions))
+    about = dict(sensor_name=sensor.name, seed=seed, recipe=json.dumps(asdict(recipe)), views=json.dumps(asdict(views)),
+                 patches=len(positions))
     side = store.arrays[sensor.source].shape[-1]
-    made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run)
+    made = dict(about, data=store.name, simulated=store.simulated, view_size=views.size, patch_size=side, run=run,
+                reading=store.reading, pixel=store.reading.get('pixel', ''))
     done,checkpoint = folder/'encoder.safetensors',folder/'checkpoint.pt'
     seen = patch_keys(store.index.iloc[positions])
     check_encoders(folder, run)
-    encoder = check_fits(scratch_encoder(sensor, *band_statistics(store, sensor, positions), backbone, seed, window=views.size), views.size)
+    statistics = sound_statistics(store, sensor, positions)
+    encoder = check_fits(scratch_encoder(sensor, *statistics, backbone, seed, window=views.size), views.size)
     with seeded(seed): twins = Twins(encoder, recipe.projector)
     adam = torch.optim.Adam(twins.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     twins,adam = fabric.setup(twins, adam)
