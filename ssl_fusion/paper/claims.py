@@ -34,7 +34,7 @@ class Claim(NamedTuple):
     upto:float # Largest label fraction it speaks of, percent
     margin:float=None # A claim that two things are close: how close; a claim that one is better: `None`
 
-# %% ../../nbs/paper/05_claims.ipynb #247a6460
+# %% ../../nbs/paper/05_claims.ipynb #b094909c
 def define_claims(
     low:float=LOW, # Percent of the labels: where the low-label regime ends
     margin:float=MARGIN, # What is "very close"
@@ -64,7 +64,7 @@ def claim_of(
 # %% ../../nbs/paper/05_claims.ipynb #481b8f49
 FUSED = 'S1+S2'
 
-# %% ../../nbs/paper/05_claims.ipynb #c44bd74e
+# %% ../../nbs/paper/05_claims.ipynb #1dcd3a30
 SINGLE = 'S1','S2','RGB'
 PAIR = ['claim','source','strategy','over_source','over']
 
@@ -159,7 +159,7 @@ def draws_of(
                          'they are not of the same run')
     return draws
 
-# %% ../../nbs/paper/05_claims.ipynb #63de7d72
+# %% ../../nbs/paper/05_claims.ipynb #102d7ef3
 def with_draws(
     runs:pd.DataFrame, # From `load_runs`
     labels:dict, # Dataset -> `true_labels`
@@ -199,7 +199,7 @@ def compare(
 # %% ../../nbs/paper/05_claims.ipynb #c73d1c5e
 VERDICTS = 'supported','not supported','undecided','not run'
 
-# %% ../../nbs/paper/05_claims.ipynb #9718da0d
+# %% ../../nbs/paper/05_claims.ipynb #c5ae0cba
 def verdict(
     lo:float, # Interval of the difference
     hi:float,
@@ -225,7 +225,7 @@ def judged(
 # %% ../../nbs/paper/05_claims.ipynb #9006107e
 WHERE = ['dataset','simulated','split','evaluated_on']
 
-# %% ../../nbs/paper/05_claims.ipynb #93292f6a
+# %% ../../nbs/paper/05_claims.ipynb #14beabab
 CELL = [*WHERE,*PAIR,'fraction','metric','effect','lo','hi','se','df','n_seeds','interval','verdict','reason']
 
 def why_not_run(
@@ -307,7 +307,7 @@ def weakest(
     weakest = f'{r.strategy} over {over} at {r.fraction:g} %'
     return dict(effect=r.effect, lo=r.lo, hi=r.hi, weakest=weakest, interval=r.interval)
 
-# %% ../../nbs/paper/05_claims.ipynb #09138260
+# %% ../../nbs/paper/05_claims.ipynb #2589cbc1
 def by_claim(
     cells:pd.DataFrame, # From `comparisons`
     by:Sequence=('source',), # Columns of `PAIR` beside the claim that make a group of their own
@@ -382,7 +382,7 @@ def by_training(
 # %% ../../nbs/paper/05_claims.ipynb #9eef3bdd
 BETTER = 'better of S1 and S2'
 
-# %% ../../nbs/paper/05_claims.ipynb #eceee28d
+# %% ../../nbs/paper/05_claims.ipynb #38070ee7
 MET = ', met clouds' # Ends the label of a strategy whose models did
 
 def gains_of(
@@ -430,7 +430,7 @@ def low_visibility(
 # %% ../../nbs/paper/05_claims.ipynb #e156d3e1
 VERDICT_COLOURS = {'supported': '#0072B2', 'not supported': '#D55E00', 'undecided': '#595959'} # Okabe and Ito's
 
-# %% ../../nbs/paper/05_claims.ipynb #f1ac0574
+# %% ../../nbs/paper/05_claims.ipynb #25644ad9
 MARKS = { # Verdict -> marker
     'supported':     dict(marker='o', ms=6.5, mec='w', mew=.4),
     'undecided':     dict(marker='o', ms=5.5, mfc='w', mew=1.4),
@@ -457,7 +457,7 @@ def counts_label(
     absent = row['comparisons']-row['ran']
     return f"{row['supported']} of {row['ran']} hold, "+f'{absent} not run, '*(absent>0)+seeds_label(rows.n_seeds)
 
-# %% ../../nbs/paper/05_claims.ipynb #0a33b19b
+# %% ../../nbs/paper/05_claims.ipynb #22358bce
 def seeds_label(
     n_seeds:pd.Series, # One a comparison
 )->str: # Such as '1 to 3 seeds'
@@ -548,7 +548,7 @@ def claims_handles(
     band = Patch(fc='.88', label='"very close"')
     return [weak, Line2D([], [], label='all comparisons', **ALL_CELLS)]+[band]*has_margin
 
-# %% ../../nbs/paper/05_claims.ipynb #3849ed2e
+# %% ../../nbs/paper/05_claims.ipynb #fc5c6b6b
 def plot_claims(
     cells:pd.DataFrame, # From `comparisons` or `read_cells`: one dataset and split
     claims:dict=CLAIMS, # Number -> `Claim`
@@ -584,7 +584,7 @@ def absent_arms(
         named.append((f'{arm} at {fractions} %' if arm in partly else arm, reason))
     return not_run_label(pd.DataFrame(named, columns=['strategy','reason']).assign(status='not run'))
 
-# %% ../../nbs/paper/05_claims.ipynb #7a842232
+# %% ../../nbs/paper/05_claims.ipynb #0905e630
 def claims_caption(
     cells:pd.DataFrame, # From `comparisons`
 )->str: # A few sentences
@@ -597,7 +597,7 @@ def claims_caption(
              f'at {fractions} % of the labels, as far as the claim speaks of them', absent_arms(cells)]
     return '; '.join(p for p in parts if p)+'.'
 
-# %% ../../nbs/paper/05_claims.ipynb #bb82c43c
+# %% ../../nbs/paper/05_claims.ipynb #84ec2e47
 def read_cells(
     path:str|Path, # CSV file of `comparisons` or `claim_verdicts`
 )->pd.DataFrame: # As it was saved, words that are empty included
