@@ -8,23 +8,23 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, pandas as pd, pytest, torch
 from ssl_fusion import pretrain as pretraining
-from ssl_fusion.archives import open_archive
-from ssl_fusion.augment import views_for
-from ssl_fusion.config import FusionVariants, LabelEfficiency, PrepareData, Robustness
-from ssl_fusion.downstream import PENALTIES, cached_embeddings, choose_probe, embed, fit_probes, predict
-from ssl_fusion.encoders import load_encoder, save_encoder, scratch_encoder, state_digest
-from ssl_fusion.experiments import (arm_features, encoder_of, open_bench, prepare_split, run_arm, run_grid, run_probe, run_tuning,
+from ssl_fusion.data.archives import open_archive
+from ssl_fusion.learn.augment import views_for
+from ssl_fusion.paper.config import FusionVariants, LabelEfficiency, PrepareData, Robustness
+from ssl_fusion.learn.downstream import PENALTIES, cached_embeddings, choose_probe, embed, fit_probes, predict
+from ssl_fusion.learn.encoders import load_encoder, save_encoder, scratch_encoder, state_digest
+from ssl_fusion.paper.grid import (arm_features, encoder_of, open_bench, prepare_split, run_arm, run_grid, run_probe, run_tuning,
                                     training_statistics)
-from ssl_fusion.metrics import evaluate, score
-from ssl_fusion.pretrain import Recipe, epoch_order, load_checkpoint, pretrain, save_checkpoint, train
-from ssl_fusion.records import load_record
-from ssl_fusion.robustness import features_of, fit_head, open_robustness, run_robustness, training_means, versions
-from ssl_fusion.sensors import SENSORS
-from ssl_fusion.share import SharedModel
-from ssl_fusion.simulate import simulate
-from ssl_fusion.splits import patch_keys, save_fractions
-from ssl_fusion.store import Store, write_store
-from ssl_fusion.variants import load_variants, open_variants, run_variant, run_variants, swapped
+from ssl_fusion.learn.metrics import evaluate, score
+from ssl_fusion.learn.pretrain import Recipe, epoch_order, load_checkpoint, pretrain, save_checkpoint, train
+from ssl_fusion.learn.records import load_record
+from ssl_fusion.paper.robustness import features_of, fit_head, open_robustness, run_robustness, training_means, versions
+from ssl_fusion.data.sensors import SENSORS
+from ssl_fusion.use.share import SharedModel
+from ssl_fusion.data.simulate import simulate
+from ssl_fusion.data.splits import patch_keys, save_fractions
+from ssl_fusion.data.store import Store, write_store
+from ssl_fusion.paper.variants import load_variants, open_variants, run_variant, run_variants, swapped
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ('ssl','TL'), ('ssl','FT'), ('scratch','scratch'), ('statistics','floor'), ('random','floor'), ('prior','floor')
