@@ -222,7 +222,7 @@ def check_labels(
 ):
     "Refuse labels that teach nothing; warn of classes that validation lacks."
     y,v = (torch.as_tensor(l).cpu().numpy() for l in (y, y_validation))
-    named = lambda some: ', '.join(str(k) if classes is None else classes[k] for k in np.flatnonzero(some))
+    named = lambda some: '; '.join(str(k) if classes is None else classes[k] for k in np.flatnonzero(some))
     for part,rows in dict(labelled=y, validation=v).items(): check_rows(part, rows, task)
     if (y==y[0]).all():
         raise ValueError(f'all {len(y)} labelled patches have the same label ({named(y[0])}): there is nothing to '
