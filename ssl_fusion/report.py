@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['STRATEGIES', 'FLOORS', 'SOURCES', 'DATASETS', 'METRIC_LABELS', 'TALK_NOTE', 'FRACTIONS', 'ARM', 'COLUMNS',
            'RUN_COLOURS', 'Strategy', 'style', 'strategy_labels', 'summarise', 'in_order', 'scored', 'label_efficiency',
-           'dataset_label', 'spread_label', 'not_run_label', 'caption', 'draw_strategies', 'draw_talk', 'draw_floors',
-           'frame', 'label_floors', 'fraction_axis', 'legend_handles', 'talk_handle', 'dress', 'plot_label_efficiency',
-           'load_talk', 'talk_note', 'talk_table', 'as_text', 'to_markdown', 'show_table', 'difference', 'label_gain',
-           'fusion_gain', 'load_log', 'pretraining_curves', 'readable_log', 'plot_pretraining', 'save_figure',
-           'save_table']
+           'renewed', 'dataset_label', 'spread_label', 'not_run_label', 'caption', 'draw_strategies', 'draw_talk',
+           'draw_floors', 'frame', 'label_floors', 'fraction_axis', 'legend_handles', 'talk_handle', 'dress',
+           'plot_label_efficiency', 'load_talk', 'talk_note', 'talk_table', 'as_text', 'to_markdown', 'show_table',
+           'difference', 'label_gain', 'fusion_gain', 'load_log', 'pretraining_curves', 'readable_log',
+           'plot_pretraining', 'save_figure', 'save_table']
 
 # %% ../nbs/15_report.ipynb #c30228d9
 import json
@@ -128,6 +128,16 @@ def label_efficiency(
     table += [dict(zip(ARM, arm), metric=metric, n_seeds=0, interval='', status='not run', reason=rows.reason.iloc[0])
               for arm,rows in absent.groupby(ARM)]
     return in_order(pd.DataFrame(table, columns=[*ARM,'metric','mean','lo','hi','n_seeds','interval','status','reason']))
+
+# %% ../nbs/15_report.ipynb #694c7e5f
+def renewed(
+    table:pd.DataFrame, # From `label_efficiency`, as it was saved
+    fresh:pd.DataFrame, # Rows in the place of those of the same arm, split and fraction
+)->pd.DataFrame: # As many rows, in the same order
+    "A table some of whose rows have been computed anew."
+    old,new = (pd.MultiIndex.from_frame(t[[*ARM,'metric']].astype({'fraction': float})) for t in (table, fresh))
+    if len(odd := new.difference(old)): raise ValueError(f'rows that the table does not have: {odd.tolist()[:3]}')
+    return in_order(pd.concat([table[~old.isin(new)], fresh], ignore_index=True)[list(table.columns)])
 
 # %% ../nbs/15_report.ipynb #408c48ee
 def dataset_label(

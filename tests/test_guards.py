@@ -51,7 +51,9 @@ def shared(folder, out):
 def efficiency(folder, out='honest'):
     own = dict(cache=str(folder/out/'cache'), source='S2', sensors=['S2'], arms=[list(a) for a in ARMS], tuned_seeds=[0])
     cfg = LabelEfficiency(**shared(folder, out) | dict(encoders=dict(S2=str(folder/'ssl.safetensors'))), **own, **FINE)
-    return open_bench(cfg)
+    bench = open_bench(cfg)
+    n = min(len(bench.parts[p]) for p in ('validation','test')) # As many of each, so that no count gives a mistake away
+    return replace(bench, parts=bench.parts | {p: bench.parts[p][:n] for p in ('validation','test')})
 
 def robustness(folder, out='honest'):
     own = dict(cache=str(folder/out/'cache'), sensors=dict(S1='S1dB', S2='S2'), initialisation='random', coverages=[0,50])
@@ -114,7 +116,6 @@ def test_the_guards_see_a_choice(folder, arm):
 
 def test_the_grid_records_the_test_patches(folder):
     honest,bad = efficiency(folder, 'grid'),efficiency(folder, 'grid_turned')
-    assert len(honest.parts['test'])==len(honest.parts['validation']) # So that no count gives the mistake away
     found = results(honest, run_grid)
     assert_same_but_for_metrics(found, results(poisoned(bad, labels=unmet(bad)), run_grid))
     test,store = honest.parts['test'],honest.store
