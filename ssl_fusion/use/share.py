@@ -240,7 +240,7 @@ DATA = {'bigearthnet-v1': L2A, 'bigearthnet-v2': L2A, 'eurosat-ms': L1C,
         'simulated': Data('made by ssl_fusion', 'simulated patches', '10 m'),
         '': Data('licence unknown', 'not recorded', '')}
 
-# %% ../nbs/18_share.ipynb #976065e5
+# %% ../../nbs/use/00_share.ipynb #976065e5
 def data_of(
     facts:Facts,
 )->dict: # Name -> `Data`
@@ -266,7 +266,7 @@ def product_of(
     offset = ['Digital numbers are reflectance times 10,000, without the offset of 1,000 in products since 2022.']
     return [' '.join(products+offset*any(s.unit=='digital number' for s in facts.sensors))]
 
-# %% ../nbs/18_share.ipynb #73913ce1
+# %% ../../nbs/use/00_share.ipynb #73913ce1
 def title(
     facts:Facts,
 )->str:
