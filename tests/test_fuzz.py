@@ -168,7 +168,9 @@ OURS = ValueError,KeyError,OSError,FileNotFoundError
 def is_ours(e:Exception, path:Path)->bool:
     "Whether an error is of a kind that this package raises, was raised by it, and names the file."
     kind = type(e) in OURS or type(e).__module__.startswith('ssl_fusion')
-    return kind and traceback.extract_tb(e.__traceback__)[-1].filename.startswith(LIBRARY) and (path.name in str(e) or f'{path.stem.split("_")[0]}_*' in str(e))
+    names = [path.name, f'{path.stem.split("_")[0]}_*'] # A scene, where several files make one
+    names += [f'{path.parent.name}/{f}' for f in ('labels.npy','index.parquet','S2.npy') if path.name=='store.json'] # Of which it says other things
+    return kind and traceback.extract_tb(e.__traceback__)[-1].filename.startswith(LIBRARY) and any(n in str(e) for n in names)
 
 def outcome(case, path)->str:
     "'right', 'ours', or what went wrong."
