@@ -279,7 +279,9 @@ def read_table(
     columns, # That it has
 )->pd.DataFrame: # Each patch once
     "A table of splits or fractions, refused if it is damaged or another."
-    with reading(path, 'a parquet file', 'prepare the splits again'): saved = pd.read_parquet(path)
+    with reading(path, 'a parquet file', 'prepare the splits again'): 
+        saved = pd.read_parquet(path)
+        saved = saved.astype({c: object for c in saved.select_dtypes('string')}) # Text is decoded here, and not later
     if lacks := set(columns)-set(saved):
         raise BadInput(path, f'has no column(s) {sorted(lacks)}, it has {list(saved)}: prepare the splits again')
     twice = saved.patch_id[saved.patch_id.duplicated()]

@@ -524,7 +524,7 @@ class Store:
         if not (self.path/'store.json').exists():
             raise FileNotFoundError(f'no finished store in {self.path}: write_store makes one, or goes on with one that was interrupted')
         about = read_json(self.path/'store.json', REWRITE)
-        self.name,self.task,self.simulated,self.split_name = (about[k] for k in ('archive','task','simulated','split_name'))
+        with reading(self.path/'store.json', 'the note of a store', REWRITE): self.name,self.task,self.simulated,self.split_name = (about[k] for k in ('archive','task','simulated','split_name'))
         self.classes,self.about = tuple(about['classes']),about
         self.bands = {s: tuple(a['bands']) for s,a in about['arrays'].items()}
         self.arrays = {s: stored_array(self.path/f'{s}.npy', a['shape'], a['dtype']) for s,a in about['arrays'].items()}

@@ -75,9 +75,10 @@ def read_table(
     if path.suffix.lower()=='.csv': return read_csv(path)
     if path.suffix.lower()!='.parquet':
         raise BadInput(path, f"tables are '.csv' (UTF-8, commas between fields) or '.parquet', not {path.suffix!r}: save it as one of them")
-    try: table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as e: raise BadInput(path, f'is no parquet file: {e}') from e
-    return pd.DataFrame({n: pd.Series(c.to_pylist(), dtype=object) for n,c in zip(table.column_names, table.columns)})
+    try: # Text is decoded where cells become Python's
+        table = pq.ParquetFile(path).read()
+        return pd.DataFrame({n: pd.Series(c.to_pylist(), dtype=object) for n,c in zip(table.column_names, table.columns)})
+    except (pa.ArrowException, OSError, ValueError) as e: raise BadInput(path, f'is no parquet file: {e}') from e
 
 # %% ../../nbs/data/10_tile_labels.ipynb #9149dd7b
 def as_flag(
@@ -196,7 +197,9 @@ def read_geometries(
     where:str, # What they are called in errors
 )->gpd.GeoDataFrame: # `label` as text and `geometry`, in a system if it is known
     "Places and their labels, checked."
-    if isinstance(given, (str,Path)): given = read_table(Path(given)) if Path(given).suffix.lower()=='.csv' else read_layer(Path(given))
+    if isinstance(given, (str,Path)):
+        where = f'{where} of {given}'
+        given = read_table(Path(given)) if Path(given).suffix.lower()=='.csv' else read_layer(Path(given))
     spatial = isinstance(given, gpd.GeoDataFrame)
     if lacks := ({'label'} if spatial else {'x','y','label'})-set(given):
         raise ValueError(f'{where} lack column(s) {sorted(lacks)}, they have {list(given)}')

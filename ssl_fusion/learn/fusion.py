@@ -11,6 +11,7 @@ __all__ = ['SOURCES', 'FUSIONS', 'VARIANT', 'patches', 'Concat', 'stacked', 'Ear
 # %% ../../nbs/learn/03_fusion.ipynb #511d2425
 import copy, pandas as pd, torch
 from torch import Tensor, nn
+from ..data.files import reading
 from ..data.sensors import SENSORS, Sensor, sensor_named
 from .encoders import Encoder, windows
 
@@ -408,8 +409,12 @@ def load_variants(
     path, # `data/talk/variants.csv`
 )->pd.DataFrame: # Columns `VARIANT`; `sensors` and `initialisation` as lists, one entry a branch
     "The talk's fusion experiments as rows."
-    table = pd.read_csv(path, keep_default_na=False, na_values=dict(map_10='', map_100=''))
+    with reading(path, 'a table as CSV in UTF-8'):
+        table = pd.read_csv(path, keep_default_na=False, na_values=dict(map_10='', map_100=''), index_col=False)
     if list(table)!=VARIANT: raise ValueError(f'{path} should have the columns {VARIANT}, has {list(table)}')
+    for c in 'map_10','map_100':
+        if not pd.to_numeric(table[c], errors='coerce').where(table[c].notna(), 0).between(0, 100).all():
+            raise ValueError(f'{path}: {c} is a number from 0 to 100, or nothing, got {table[c].tolist()}')
     for c in 'sensors','initialisation': table[c] = table[c].str.split('+', regex=False)
     known = {'none','early','late',*FUSIONS}
     for r in table.itertuples():
