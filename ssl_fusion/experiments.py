@@ -131,7 +131,7 @@ def check_labels(
     "Refuse label fractions that were drawn from another split."
     for seed,drawn in labels.items():
         odd = np.setdiff1d(drawn[max(drawn)], train)
-        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} of its labelled patches are not in the training part of the split'
+        wrong = f'{folder}/seed{seed}.parquet: {len(odd):,} labelled patches are not in the training part of the split'
         if len(odd): raise ValueError(f'{wrong}: it was drawn from another one, prepare the splits again')
 
 def set_up(
@@ -295,6 +295,7 @@ def cell_name(
     "What a cell's record and predictions are called."
     return record_of(bench, status='not run', reason='under way', **cell).name
 
+# %% ../nbs/16_experiments.ipynb #76ff89d4
 def cell_done(
     bench:Bench,
     config:dict, # From `arm_config`

@@ -244,6 +244,7 @@ def pretrain(
         what = fabric,store,sensor,positions,folder,views,recipe,seed,backbone
         return pretrain_alone(*what, keep_every, save_every)
 
+# %% ../nbs/10_pretrain.ipynb #29f5a78a
 def pretrain_alone(
     fabric:Fabric, # This and what follows as in `pretrain`
     store:Store, # Patches

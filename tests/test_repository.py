@@ -46,7 +46,8 @@ def test_commands_exist(name):
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
-WRITERS = {'to_parquet','to_csv','save','savez','save_file','write_text','write_bytes','savefig','write_array','replace','rename'}
+WRITERS = set('to_parquet to_csv save savez save_file write_text write_bytes savefig write_array replace rename'.split())
+OWNERS = {'os','shutil','np','torch','tmp','path','part'} # Of `save`, `replace` and `rename`, which strings and tables have, too
 ALONE = { # What is filled step by step and resumed, by one process at a time (`files.only_writer`)
     'store': {'finish'}, 'download': {'begin_part','fetch','unpack','get'}}
 
@@ -54,11 +55,10 @@ def unsafe_writes(code):
     "Functions that write under a name that another process may write under, too: outside `replacing`."
     def visit(node, inside, function):
         if isinstance(node, ast.FunctionDef): function = node.name
-        if isinstance(node, ast.With): inside = inside or any('replacing(' in ast.unparse(i.context_expr) for i in node.items)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITERS and not inside:
-            owner = ast.unparse(node.func.value)
-            on_files = node.func.attr not in ('replace','rename','save') or owner in ('os','shutil','np','torch','tmp','path','part')
-            if on_files: yield function
+        if isinstance(node, ast.With): inside |= any('replacing(' in ast.unparse(i.context_expr) for i in node.items)
+        call = node.func if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+        if call and call.attr in WRITERS and not inside:
+            if call.attr not in ('replace','rename','save') or ast.unparse(call.value) in OWNERS: yield function
         for child in ast.iter_child_nodes(node): yield from visit(child, inside, function)
     return set(visit(ast.parse(code), False, ''))
 
@@ -67,15 +67,17 @@ def test_every_writer_has_a_temporary_name_of_its_own():
     assert {room: odd for room,functions in found.items() if (odd := functions-ALONE.get(room, set()))}=={}
 
 @pytest.mark.parametrize('code,found', [
-    ("def f(x, path):\n with open(tmp, 'wb') as h: np.save(h, x)\n os.replace(tmp, path)", {'f'}), ("def f(x):\n x.to_parquet('a')", {'f'}),
-    ("def f(x):\n with replacing('a') as tmp, open(tmp, 'wb') as h: np.save(h, x)", set()), ("def f(x): return x.replace('a', 'b')", set())], ids=str)
+    ("def f(x, path):\n with open(tmp, 'wb') as h: np.save(h, x)\n os.replace(tmp, path)", {'f'}),
+    ("def f(x):\n x.to_parquet('a')", {'f'}), ("def f(x): return x.replace('a', 'b')", set()),
+    ("def f(x):\n with replacing('a') as tmp, open(tmp, 'wb') as h: np.save(h, x)", set())], ids=str)
 def test_unsafe_writes(code, found): assert unsafe_writes(code)==found
 
 def test_one_room_makes_temporary_names():
     "But for the arrays of an unfinished store, which a resumed run must find."
     named = {(p.stem, c.value) for p in (ROOT/'ssl_fusion').glob('[!_]*.py') for c in ast.walk(ast.parse(p.read_text()))
              if isinstance(c, ast.Constant) and isinstance(c.value, str) and re.search(r'\.tmp\b', c.value)}
-    assert {room for room,_ in named}<={'files','store'} and {text for room,text in named if room=='store'}<={'.npy.tmp','<source>.npy.tmp','.tmp'}
+    assert {room for room,_ in named}<={'files','store'}
+    assert {text for room,text in named if room=='store'}<={'.npy.tmp','<source>.npy.tmp','.tmp'}
 
 # ---- tools -----------------------------------------------------------------------------------------------------------
 
