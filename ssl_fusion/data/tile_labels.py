@@ -305,7 +305,7 @@ def labels_from_points(
 )->pd.DataFrame: # `patch_id`, `labels` joined by '; ', one row a tile with points; points outside whole tiles are left out, and counted
     "The table of labels that points make."
     if tiling.step!=tiling.size: raise ValueError(f'points belong to one tile each, these overlap: step {tiling.step}, size {tiling.size}')
-    frame,grids = read_geometries(points, 'points'),{n: open_grid(n, f) for n,f in raster_files(Path(root)).items()}
+    frame,grids = read_geometries(points, 'points'),{n: open_grid(n, f, tiling.resolution) for n,f in raster_files(Path(root)).items()}
     if others := set(frame.geom_type)-{'Point','MultiPoint'}:
         raise ValueError(f'points hold {sorted(others)}: labels_from_polygons reads areas')
     frame = with_system(frame, crs, grids, 'points').explode(ignore_index=True)
@@ -348,7 +348,7 @@ def labels_from_polygons(
 )->pd.DataFrame: # `patch_id`, `labels` joined by '; ', one row a tile with a label
     "The table of labels that areas make."
     if not 0<min_share<=1: raise ValueError(f'min_share is a share above 0 to 1, got {min_share}')
-    frame,grids = read_geometries(polygons, 'polygons'),{n: open_grid(n, f) for n,f in raster_files(Path(root)).items()}
+    frame,grids = read_geometries(polygons, 'polygons'),{n: open_grid(n, f, tiling.resolution) for n,f in raster_files(Path(root)).items()}
     if others := set(frame.geom_type)-{'Polygon','MultiPolygon'}: raise ValueError(f'polygons hold {sorted(others)}, expected areas')
     frame = with_system(frame, crs, grids, 'polygons')
     found = pd.concat([area_shares(in_scene(frame, s), s, tiling) for s in grids.values()])
@@ -421,7 +421,7 @@ def labels_from_raster(
 )->pd.DataFrame: # `patch_id`, `labels` joined by '; ', `majority`, its `share`, and `covered` (share of pixels with data)
     "The table of labels that a raster of classes makes, a row a tile in which a class reaches `min_share`."
     if not 0<=min_share<=1: raise ValueError(f'min_share is a share from 0 to 1, got {min_share}')
-    paths,grids = class_files(Path(raster)),{n: open_grid(n, f) for n,f in raster_files(Path(root)).items()}
+    paths,grids = class_files(Path(raster)),{n: open_grid(n, f, tiling.resolution) for n,f in raster_files(Path(root)).items()}
     if bare := [n for n,s in grids.items() if not s.crs]: raise ValueError(f'scene(s) {bare[:3]} have no coordinate system')
     counts = pd.concat([class_counts(paths, s, tiling) for s in grids.values()])
     if counts.empty: raise BadInput(raster, f'has no class on any whole tile: {raster_cover(paths, grids)}')
