@@ -171,8 +171,8 @@ def read_described(
     "All bands of a GeoTIFF, and what it calls them."
     try:
         with Pixels(file, driver='GTiff', sharing=False) as f:
-            if f.count*f.height*f.width>2**26: # A damaged head promises more than there is
-                raise BadInput(file, f'is {f.count} x {f.height:,} x {f.width:,} numbers, more than any patch')
+            if f.count>256 or f.count*f.height*f.width>2**26: # A damaged head promises more than there is
+                raise BadInput(file, f'is {f.count:,} x {f.height:,} x {f.width:,} numbers, more than any patch')
             x,nodata,said = f.read(),f.nodata,f.descriptions
     except RasterioIOError as e: raise BadInput(file, 'cannot be read as a GeoTIFF') from e
     if nodata is not None and (x==nodata).all():
