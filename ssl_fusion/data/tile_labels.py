@@ -262,6 +262,7 @@ def with_system(
     if known and (bare := [n for n,s in grids.items() if not s.crs]): raise ValueError(f'scene(s) {bare[:3]} have no coordinate system, {where} have one')
     return frame.set_crs(known)
 
+# %% ../../nbs/data/10_tile_labels.ipynb #7e0a11c2
 def cover_of(
     frame:gpd.GeoDataFrame,
     grids:dict, # Scene name -> `Scene`
@@ -383,6 +384,7 @@ def warp_classes(
     if len(broken := x[np.isfinite(x)&(x%1!=0)]): raise BadInput(path, f'has values such as {broken[0]:g}, classes are whole numbers')
     return x
 
+# %% ../../nbs/data/10_tile_labels.ipynb #7e0a11c3
 def class_counts(
     paths:list, # GeoTIFFs of classes; where they overlap the first counts
     scene:Scene, tiling:Tiling,
