@@ -271,7 +271,7 @@ def test_search_from_a_file(tab, site):
     first = tab.locator('ul.search li a').first
     first.wait_for()
     first.click()
-    tab.wait_for_url('**/reference/losses.html*')
+    tab.wait_for_url('**/reference/learn.losses.html*')
     assert tab.locator('#ssl_fusion\\.losses\\.cross_correlation').count()==1 and not tab.said and not tab.asked
 
 def test_light_dark_and_copying(tab, site):

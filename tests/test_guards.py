@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, pandas as pd, pytest, torch
-from ssl_fusion import pretrain as pretraining
+from ssl_fusion.learn import pretrain as pretraining
 from ssl_fusion.data.archives import open_archive
 from ssl_fusion.learn.augment import views_for
 from ssl_fusion.paper.config import FusionVariants, LabelEfficiency, PrepareData, Robustness
