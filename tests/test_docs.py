@@ -272,7 +272,7 @@ def test_search_from_a_file(tab, site):
     first.wait_for()
     first.click()
     tab.wait_for_url('**/reference/learn.losses.html*')
-    assert tab.locator('#ssl_fusion\\.losses\\.cross_correlation').count()==1 and not tab.said and not tab.asked
+    assert tab.locator('#ssl_fusion\\.learn\\.losses\\.cross_correlation').count()==1 and not tab.said and not tab.asked
 
 def test_light_dark_and_copying(tab, site):
     tab.emulate_media(color_scheme='dark')
