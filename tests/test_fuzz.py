@@ -2,7 +2,7 @@
 
 Each reader has a small whole file, which is damaged in seeded ways. A result must keep what its reader promises (`vouch`);
 an error must be raised by this package, be of a kind it raises, and name the file."""
-import re, time, traceback, warnings
+import re, time, traceback
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def damage(rng, b:bytes)->bytes:
     if kind==3: return b[:at+length]+b[at:]
     if kind==4: return b[:at]+rng.bytes(length)+b[at:]
     if kind==5: return b[:at]+bytes(length)+b[at+length:]
-    if kind==6: return (head := ELSE[rng.integers(1, len(ELSE))])[:8]+b[8:]
+    if kind==6: return ELSE[rng.integers(1, len(ELSE))][:8]+b[8:]
     flipped = np.frombuffer(b, np.uint8).copy()
     near = n if rng.random()<.5 else min(n, 400) # Half of them in the head
     flipped[rng.integers(near, size=rng.integers(1, 9))] = rng.integers(256)

@@ -2,7 +2,7 @@
 
 The test patches of a small simulated store are poisoned, in their labels or in their pixels. Whatever is fitted, chosen or measured on
 training and validation patches must then be the same to the bit."""
-import ast, copy, json, tempfile, warnings
+import ast, copy, tempfile, warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +11,12 @@ from ssl_fusion.learn import pretrain as pretraining
 from ssl_fusion.data.archives import open_archive
 from ssl_fusion.learn.augment import views_for
 from ssl_fusion.paper.config import FusionVariants, LabelEfficiency, PrepareData, Robustness
-from ssl_fusion.learn.downstream import (PENALTIES, AbsentClass, cached_embeddings, choose_probe, embed, fit_probes,
-                                        predict)
+from ssl_fusion.learn.downstream import (AbsentClass, cached_embeddings, embed, predict)
 from ssl_fusion.learn.encoders import load_encoder, save_encoder, scratch_encoder, state_digest
-from ssl_fusion.paper.grid import (arm_features, encoder_of, open_bench, prepare_split, run_arm, run_grid, run_probe, run_tuning,
+from ssl_fusion.paper.grid import (arm_features, encoder_of, open_bench, prepare_split, run_arm, run_grid, run_tuning,
                                     training_statistics)
-from ssl_fusion.learn.metrics import evaluate, score
-from ssl_fusion.learn.pretrain import Recipe, epoch_order, load_checkpoint, pretrain, save_checkpoint, train
+from ssl_fusion.learn.metrics import evaluate
+from ssl_fusion.learn.pretrain import Recipe, epoch_order, load_checkpoint, pretrain, train
 from ssl_fusion.learn.records import load_record
 from ssl_fusion.paper.robustness import features_of, fit_head, open_robustness, run_robustness, training_means, versions
 from ssl_fusion.data.sensors import SENSORS
